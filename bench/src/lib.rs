@@ -1,0 +1,1 @@
+//! Side-by-side measurements; they are in `benches/`.

@@ -1,0 +1,45 @@
+//! What the program can be asked to do: one module a command.
+
+pub mod dev;
+pub mod healthcheck;
+pub mod inspect;
+pub mod invoke;
+pub mod run;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::logging;
+use crate::plugin::{HandlerName, Loaded, PrivateFolder, find};
+
+/// The exit code of wrong usage or configuration.
+pub const WRONG_USAGE: u8 = 2;
+
+/// Finds, verifies and loads a plugin.
+fn load(path: &Path, handler: &HandlerName, private: &PrivateFolder) -> Result<Loaded> {
+    find(path, handler)?.verify(private)?.load(logging::plugin_sink())
+}
+
+/// A runtime on this thread alone: handlers run on it too, and stay on the thread that opened them.
+fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start the event loop")
+}
+
+/// Turns true at SIGTERM or SIGINT.
+fn stop_signal() -> Result<watch::Receiver<bool>> {
+    let (sender, receiver) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        sender.send_replace(true);
+    });
+    Ok(receiver)
+}

@@ -1,0 +1,47 @@
+//! `plugin-host healthcheck`: asks a running host whether it is ready.
+
+use std::env;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use super::runtime;
+use crate::config::HTTP_DEFAULT;
+
+/// Asks the host on this machine whether it is ready: exit code 0 if so
+#[derive(Args)]
+pub struct Arguments {
+    /// Where the host serves HTTP [env: HTTP_ADDR] [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<String>,
+}
+
+/// Asks `/readyz`.
+///
+/// # Errors
+///
+/// Nobody answers, or not with 200.
+pub fn healthcheck(arguments: Arguments) -> Result<ExitCode> {
+    let set = |text: &String| !text.is_empty();
+    let address = arguments
+        .http
+        .filter(set)
+        .or_else(|| env::var("HTTP_ADDR").ok().filter(set))
+        .unwrap_or_else(|| HTTP_DEFAULT.to_owned());
+    if address == "off" {
+        bail!("HTTP_ADDR is off: there is nobody to ask");
+    }
+    // A host that listens on every address is reached on the local one.
+    let address = address.replacen("0.0.0.0", "127.0.0.1", 1).replacen("[::]", "[::1]", 1);
+    let url = format!("http://{address}/readyz");
+    runtime()?.block_on(async {
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
+        let answer = client.get(&url).send().await.with_context(|| format!("no answer from {url}"))?;
+        let status = answer.status();
+        let text = answer.text().await.with_context(|| format!("no answer from {url}"))?;
+        print!("{text}");
+        Ok(if status.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
+}

@@ -1,0 +1,125 @@
+//! `plugin-host invoke`: runs a handler on JSON lines, without a store.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use plugin_api::abi::{About, Call, Failure};
+
+use super::load;
+use crate::config::LogFormat;
+use crate::logging;
+use crate::plugin::{HandlerName, PrivateFolder, Running};
+use crate::status::now;
+use crate::trigger::Event;
+
+/// Calls a handler for each line of its input and prints a result a line; env is kept from line to line
+#[derive(Args)]
+pub struct Arguments {
+    /// The plugin: a shared library, or a folder that holds one
+    plugin: PathBuf,
+    /// The handler: its symbol, or library.symbol
+    #[arg(long, value_name = "NAME", default_value = "handler")]
+    handler: HandlerName,
+    /// A file of JSON lines; - for standard input. Blank lines are passed over
+    #[arg(long, value_name = "FILE", default_value = "-")]
+    input: PathBuf,
+    /// A file that holds the env to begin with
+    #[arg(long, value_name = "FILE")]
+    env: Option<PathBuf>,
+    /// A file to write the env to at the end
+    #[arg(long, value_name = "FILE")]
+    save_env: Option<PathBuf>,
+}
+
+/// Calls the handler for each line. A line that fails is told on standard error with its number, and the exit code is
+/// 1 at the end.
+///
+/// # Errors
+///
+/// The plugin is refused, or a file can't be read or written.
+pub fn invoke(arguments: Arguments) -> Result<ExitCode> {
+    logging::start(LogFormat::Text, std::env::var("RUST_LOG").ok().as_deref());
+    let private = PrivateFolder::open(None)?;
+    let plugin = load(&arguments.plugin, &arguments.handler, &private)?;
+    let name = arguments.input.display().to_string();
+    let env = match &arguments.env {
+        Some(path) => fs::read(path).with_context(|| format!("can't read the env {}", path.display()))?,
+        None => Vec::new(),
+    };
+    let about = About {
+        host: "",
+        port: 0,
+        input_key: &name,
+        output_key: "-",
+        function_getmtime: plugin.verified.modified,
+        plugin_dir: &plugin.verified.folder,
+    };
+    let running = plugin.run(&about, &env)?;
+    let mut session = Session { running, env, last_execution: None };
+    let exit = session.call_lines(input(&arguments.input)?, &name)?;
+    if let Some(path) = &arguments.save_env {
+        fs::write(path, &session.env).with_context(|| format!("can't write the env {}", path.display()))?;
+    }
+    Ok(exit)
+}
+
+fn input(path: &PathBuf) -> Result<Box<dyn BufRead>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(path).with_context(|| format!("can't read the input {}", path.display()))?;
+    Ok(Box::new(BufReader::new(file)))
+}
+
+/// A handler and its env between lines.
+struct Session {
+    running: Running,
+    /// Empty before the first line that succeeds, where none was given.
+    env: Vec<u8>,
+    last_execution: Option<String>,
+}
+
+impl Session {
+    fn call_lines(&mut self, mut lines: Box<dyn BufRead>, name: &str) -> Result<ExitCode> {
+        let mut exit = ExitCode::SUCCESS;
+        let mut results = BufWriter::new(io::stdout().lock());
+        let mut line = Vec::new();
+        for number in 1_u64.. {
+            line.clear();
+            if lines.read_until(b'\n', &mut line).with_context(|| format!("can't read {name}"))? == 0 {
+                break;
+            }
+            let text = line.trim_ascii();
+            if text.is_empty() {
+                continue;
+            }
+            match self.call(name, text) {
+                Ok(output) => {
+                    let written = results.write_all(&output).and_then(|()| results.write_all(b"\n"));
+                    written.context("can't write the results")?;
+                }
+                Err(failure) => {
+                    results.flush().context("can't write the results")?;
+                    eprintln!("line {number}: {failure}");
+                    exit = ExitCode::FAILURE;
+                }
+            }
+        }
+        results.flush().context("can't write the results")?;
+        Ok(exit)
+    }
+
+    fn call(&mut self, name: &str, input: &[u8]) -> Result<Vec<u8>, Failure> {
+        let event_id = Event::of_content(name, input.to_vec()).id;
+        let last_execution = self.last_execution.as_deref();
+        let call = Call { input, event_id: &event_id, last_execution, attempt: 1 };
+        let outcome = self.running.call(&call, &self.env)?;
+        self.env = outcome.env;
+        self.last_execution = Some(now());
+        Ok(outcome.output)
+    }
+}

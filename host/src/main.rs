@@ -1,0 +1,41 @@
+//! `plugin-host`: calls handlers from shared libraries when data in Redis changes.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use host::command::{self, dev, healthcheck, inspect, invoke, run};
+use host::config::Faults;
+
+/// Calls handlers from shared libraries when data in Redis changes.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Dev(dev::Arguments),
+    Invoke(invoke::Arguments),
+    Inspect(inspect::Arguments),
+    Healthcheck(healthcheck::Arguments),
+}
+
+fn main() -> ExitCode {
+    let ended = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Dev(arguments) => dev::dev(arguments),
+        Command::Invoke(arguments) => invoke::invoke(arguments),
+        Command::Inspect(arguments) => inspect::inspect(arguments),
+        Command::Healthcheck(arguments) => healthcheck::healthcheck(arguments),
+    };
+    match ended {
+        Ok(exit) => exit,
+        Err(error) => {
+            eprintln!("plugin-host: {error:#}");
+            if error.is::<Faults>() { ExitCode::from(command::WRONG_USAGE) } else { ExitCode::FAILURE }
+        }
+    }
+}

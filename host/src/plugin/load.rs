@@ -1,0 +1,88 @@
+//! Maps a verified copy and looks up its handler: the one place of the host where plugins' code is entered.
+
+#![allow(unsafe_code, reason = "the system's loader and the symbols of a library have no safe form")]
+
+use std::ffi::CStr;
+use std::mem::ManuallyDrop;
+
+use anyhow::{Context, Result};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use plugin_api::abi::{About, Handler, HandlerV1, HostV1, Instance, LogSink};
+
+use super::{Glibc, Refusal, Verified};
+
+/// A library that is mapped for the rest of the process, and its handler.
+///
+/// Libraries are never unloaded: destructors of thread locals would run code that is gone.
+#[derive(Clone)]
+pub struct Loaded {
+    /// What was loaded.
+    pub verified: Verified,
+    handler: Handler,
+    host: &'static HostV1,
+}
+
+impl Verified {
+    /// Maps the copy and checks the layout of its handler.
+    ///
+    /// # Errors
+    ///
+    /// The system's loader or the layout check refuses it.
+    pub fn load(self, sink: LogSink) -> Result<Loaded> {
+        let named = |refusal: Refusal| anyhow::Error::new(refusal).context(format!("the plugin {}", self.manifest.name));
+        // SAFETY: constructors of the library run here. They are the author's code, which is trusted as the handler
+        // is; the file is a private copy whose format and segments were checked, and it stays as it is.
+        let library = unsafe { Library::open(Some(&self.copy), RTLD_NOW | RTLD_LOCAL) }
+            .map_err(|error| named(Refusal::Loader(chain(&error))))?;
+        let library = ManuallyDrop::new(library);
+        // SAFETY: the manifest, written by `export!` beside the symbol, says that it is a handler of ABI version 1.
+        let symbol = unsafe { library.get::<*const HandlerV1>(self.symbol.as_bytes()) }
+            .map_err(|error| named(Refusal::BadHandler(self.symbol.clone(), chain(&error))))?;
+        // SAFETY: as above; `ManuallyDrop` keeps the library mapped for the rest of the process.
+        let handler = unsafe { Handler::from_symbol(*symbol) }
+            .map_err(|error| named(Refusal::BadHandler(self.symbol.clone(), error.to_string())))?;
+        let host = HostV1::for_plugin(&self.manifest.name, sink);
+        Ok(Loaded { verified: self, handler, host })
+    }
+}
+
+impl Loaded {
+    /// Opens the handler with a fresh env, on this thread.
+    ///
+    /// # Errors
+    ///
+    /// What the plugin gives as the reason.
+    pub fn open(&self, about: &About<'_>) -> Result<Instance> {
+        self.handler
+            .open(about, Some(self.host))
+            .with_context(|| format!("the plugin {}: its handler {} doesn't open", self.name(), self.verified.symbol))
+    }
+
+    /// The package's name.
+    pub fn name(&self) -> &str {
+        &self.verified.manifest.name
+    }
+}
+
+/// The C library that this process runs with; none where it isn't the GNU one.
+pub(crate) fn host_glibc() -> Option<Glibc> {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: the function takes nothing and returns a static C string.
+        let version = unsafe { CStr::from_ptr(libc::gnu_get_libc_version()) };
+        Glibc::parse(version.to_bytes())
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    None
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

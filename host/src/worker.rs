@@ -1,0 +1,316 @@
+//! The loop that joins trigger, handler and commit.
+//!
+//! An event becomes an outcome by a call, and an outcome becomes part of the store by a commit. The worker keeps the
+//! env of the last commit; whatever fails, the next call begins with that env.
+
+mod backoff;
+mod commit;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use plugin_api::abi::{About, Call, Failure};
+use store::{Keys, Saved, Store};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use self::backoff::Backoff;
+use crate::plugin::{Loaded, Outcome, Running};
+use crate::status::{Board, State};
+use crate::trigger::{Event, Trigger};
+
+/// How often `{out}:status` is written where nothing else causes it.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How long after a call `{out}:status` is written, so that many calls cause one writing.
+const STATUS_DELAY: Duration = Duration::from_secs(1);
+
+/// How long `{out}:status` outlives a host that is gone.
+const STATUS_LIFE: Duration = Duration::from_secs(15);
+
+/// What a worker works on.
+pub struct Job {
+    /// Where data lies.
+    pub store: Store,
+    /// The store's host name and port, for the handler's context.
+    pub address: (String, u16),
+    /// The key that is read.
+    pub input_key: String,
+    /// The key that is written, and its companions.
+    pub output: Keys,
+    /// How many results the history keeps.
+    pub history_length: usize,
+}
+
+/// What a worker tells whoever started it.
+pub enum News<'a> {
+    /// A call's outcome was committed.
+    Committed(&'a Event, &'a Outcome),
+    /// A call failed.
+    Failed(&'a Event, &'a Failure),
+    /// A new version of the plugin goes on with the env of the old one.
+    Reloaded(&'a Loaded),
+    /// A new version of the plugin can't go on with the env; the old one stays.
+    ReloadFailed(&'a anyhow::Error),
+}
+
+/// What was committed last, as far as this host knows.
+#[derive(Default)]
+struct Progress {
+    sequence: u64,
+    last_event: Option<String>,
+    saved_at: Option<String>,
+    /// Empty where nothing was committed: a fresh env.
+    env: Vec<u8>,
+}
+
+/// Runs a handler on the events of a trigger.
+pub struct Worker {
+    job: Job,
+    plugin: Loaded,
+    running: Running,
+    progress: Progress,
+    board: Arc<Board>,
+    tell: Box<dyn FnMut(News<'_>)>,
+    /// When `{out}:status` is due.
+    announcement: Instant,
+    stop: watch::Receiver<bool>,
+}
+
+/// Whether to go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    GoOn,
+    Stop,
+}
+
+impl Worker {
+    /// Opens the handler. `stop` turns true when the worker shall end; `tell` hears what happens.
+    ///
+    /// # Errors
+    ///
+    /// The handler doesn't open.
+    pub fn new(
+        job: Job,
+        plugin: Loaded,
+        board: Arc<Board>,
+        stop: watch::Receiver<bool>,
+        tell: impl FnMut(News<'_>) + 'static,
+    ) -> Result<Worker> {
+        Ok(Worker {
+            running: open(&job, &plugin, &[])?,
+            job,
+            plugin,
+            progress: Progress::default(),
+            board,
+            tell: Box::new(tell),
+            announcement: Instant::now(),
+            stop,
+        })
+    }
+
+    /// Works until it is told to stop. New versions of the plugin come through `reloads`.
+    pub async fn run(mut self, mut trigger: Trigger, mut reloads: mpsc::Receiver<Loaded>) {
+        if self.recover(&mut reloads).await == Next::Stop {
+            return self.announce(State::Stopped).await;
+        }
+        let mut backoff = Backoff::default();
+        let mut stop = self.stop.clone();
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(plugin) = reloads.recv() => self.reload(plugin),
+                () = sleep_until(self.announcement) => self.announce_state().await,
+                event = trigger.next(&self.job.store, self.progress.last_event.as_deref()) => match event {
+                    Ok(event) => {
+                        backoff = Backoff::default();
+                        self.available();
+                        if let Some(event) = event
+                            && self.handle(event).await == Next::Stop
+                        {
+                            break;
+                        }
+                    }
+                    Err(error) => {
+                        self.unavailable(&error);
+                        if self.pause(&mut backoff).await == Next::Stop {
+                            break;
+                        }
+                    }
+                },
+            }
+        }
+        self.announce(State::Stopped).await;
+    }
+
+    /// Takes up env and progress from the store, however long the store takes to answer. A new version of the plugin
+    /// may be what can read the env.
+    async fn recover(&mut self, reloads: &mut mpsc::Receiver<Loaded>) -> Next {
+        let mut backoff = Backoff::default();
+        loop {
+            match self.job.store.saved(&self.job.output).await {
+                Ok(saved) => match self.take_up(saved) {
+                    Ok(()) => {
+                        self.available();
+                        return Next::GoOn;
+                    }
+                    Err(error) => {
+                        let reason = format!(
+                            "the env in {} can't be taken up: {error:#}; load a plugin that can read it, or delete \
+                             the key to start anew",
+                            self.job.output.env
+                        );
+                        self.enter(State::EnvUnreadable, Some(reason));
+                    }
+                },
+                Err(error) => self.unavailable(&error),
+            }
+            tokio::select! {
+                next = self.pause(&mut backoff) => if next == Next::Stop { return Next::Stop },
+                Some(plugin) = reloads.recv() => {
+                    self.board.loaded(&plugin);
+                    self.plugin = plugin;
+                }
+            }
+        }
+    }
+
+    fn take_up(&mut self, saved: Option<Saved>) -> Result<()> {
+        let progress = saved.map(Progress::from).unwrap_or_default();
+        self.running = open(&self.job, &self.plugin, &progress.env)?;
+        self.progress = progress;
+        Ok(())
+    }
+
+    /// Calls the handler and commits the outcome. Where another host committed in between, calls again on its env.
+    async fn handle(&mut self, event: Event) -> Next {
+        loop {
+            let outcome = match self.call(&event) {
+                Ok(outcome) => outcome,
+                Err(failure) => {
+                    tracing::error!(key = event.key, event = event.id, kind = failure.kind.as_str(), "{failure}");
+                    (self.tell)(News::Failed(&event, &failure));
+                    return Next::GoOn;
+                }
+            };
+            match self.commit(&event, &outcome).await {
+                commit::Settled::Committed => {
+                    tracing::info!(
+                        key = event.key,
+                        event = event.id,
+                        us = outcome.took.as_micros() as u64,
+                        output_bytes = outcome.output.len(),
+                        "called"
+                    );
+                    (self.tell)(News::Committed(&event, &outcome));
+                    return Next::GoOn;
+                }
+                commit::Settled::CountedByAnother => return Next::GoOn,
+                commit::Settled::Behind => {}
+                commit::Settled::Stopped => return Next::Stop,
+            }
+        }
+    }
+
+    /// Calls the handler on the env of the last commit.
+    fn call(&mut self, event: &Event) -> Result<Outcome, Failure> {
+        let span = tracing::info_span!("call", handler = self.plugin.verified.symbol, key = event.key);
+        let _entered = span.enter();
+        let call = Call {
+            input: &event.bytes,
+            event_id: &event.id,
+            last_execution: self.progress.saved_at.as_deref(),
+            attempt: 1,
+        };
+        let result = self.running.call(&call, &self.progress.env);
+        self.board.called(&event.key, result.as_ref());
+        self.announcement = self.announcement.min(Instant::now() + STATUS_DELAY);
+        result
+    }
+
+    /// Goes on with a new version of the plugin and the env of the old one, or stays with the old one.
+    fn reload(&mut self, plugin: Loaded) {
+        match open(&self.job, &plugin, &self.progress.env) {
+            Ok(running) => {
+                tracing::info!(plugin = plugin.name(), sha256 = plugin.verified.sha256, "reloaded");
+                self.board.loaded(&plugin);
+                self.plugin = plugin;
+                self.running = running;
+                (self.tell)(News::Reloaded(&self.plugin));
+            }
+            Err(error) => {
+                tracing::error!(plugin = plugin.name(), sha256 = plugin.verified.sha256, "not reloaded: {error:#}");
+                (self.tell)(News::ReloadFailed(&error));
+            }
+        }
+    }
+
+    fn enter(&self, state: State, reason: Option<String>) {
+        let text = reason.clone();
+        if self.board.enter(state, reason) != state {
+            match text {
+                Some(reason) => tracing::warn!("not ready: {reason}"),
+                None => tracing::info!("ready"),
+            }
+        }
+    }
+
+    fn available(&self) {
+        self.enter(State::Running, None);
+    }
+
+    fn unavailable(&self, error: &store::Error) {
+        self.enter(State::StoreUnavailable, Some(error.to_string()));
+    }
+
+    /// Waits a little longer than the last time.
+    async fn pause(&self, backoff: &mut Backoff) -> Next {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => Next::Stop,
+            () = sleep(backoff.next()) => Next::GoOn,
+        }
+    }
+
+    async fn announce(&mut self, state: State) {
+        self.board.enter(state, None);
+        self.announce_state().await;
+    }
+
+    /// Writes `{out}:status`. A store that doesn't answer is noticed by what needs it.
+    async fn announce_state(&mut self) {
+        self.announcement = Instant::now() + HEARTBEAT;
+        let announced = match serde_json::to_vec(&self.board.snapshot()) {
+            Ok(status) => self.job.store.announce(&self.job.output, &status, STATUS_LIFE).await.map_err(Into::into),
+            Err(error) => Err(anyhow::Error::from(error)),
+        };
+        if let Err(error) = announced {
+            tracing::debug!("the status was not written: {error:#}");
+        }
+    }
+}
+
+impl From<Saved> for Progress {
+    fn from(saved: Saved) -> Progress {
+        Progress {
+            sequence: saved.sequence,
+            last_event: Some(saved.last_event),
+            saved_at: Some(saved.saved_at),
+            env: saved.env,
+        }
+    }
+}
+
+fn open(job: &Job, plugin: &Loaded, env: &[u8]) -> Result<Running> {
+    let about = About {
+        host: &job.address.0,
+        port: job.address.1,
+        input_key: &job.input_key,
+        output_key: &job.output.output,
+        function_getmtime: plugin.verified.modified,
+        plugin_dir: &plugin.verified.folder,
+    };
+    plugin.run(&about, env)
+}

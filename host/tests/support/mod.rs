@@ -1,0 +1,174 @@
+//! What the tests share: the built host and plugins, a host that runs, and waiting for a condition.
+
+#![allow(dead_code, reason = "each test file uses its own part of it")]
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// The built program.
+pub fn plugin_host() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-host"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REDIS_") || name == "STORE_URL") {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// The repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A plugin of this repository, built by cargo once for all tests.
+pub fn plugin(name: &str) -> PathBuf {
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "-p", "metrics", "-p", "collector", "-p", "fixture"])
+            .args((!cfg!(debug_assertions)).then_some("--release"))
+            .current_dir(root())
+            .status()
+            .unwrap();
+        assert!(status.success(), "the plugins don't build");
+        Path::new(env!("CARGO_BIN_EXE_plugin-host")).parent().unwrap().to_owned()
+    });
+    BUILT.join(format!("lib{name}.so"))
+}
+
+/// Waits until `condition` gives something; fails after 20 s.
+pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = condition() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for: {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs `invoke` on lines and gives what it printed.
+pub fn invoke(plugin: &Path, handler: &str, input: &[u8]) -> Output {
+    let mut child = plugin_host()
+        .arg("invoke")
+        .arg(plugin)
+        .args(["--handler", handler])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_owned();
+    let writer = thread::spawn(move || std::io::Write::write_all(&mut stdin, &input).ok());
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    output
+}
+
+/// `plugin-host run` in a process of its own, ended with the value.
+pub struct Host {
+    child: Child,
+    http: String,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Host {
+    /// Starts it with these variables besides those that make it quick: a period of 20 ms, HTTP on a free port.
+    pub fn start(plugin: &Path, variables: &[(&str, &str)]) -> Host {
+        let http = format!("127.0.0.1:{}", free_port());
+        let mut child = plugin_host()
+            .arg("run")
+            .env("HANDLER_PATH", plugin)
+            .env("MONITORING_PERIOD", "0.02")
+            .env("HTTP_ADDR", &http)
+            .env("REDIS_OUTPUT_KEY", "out")
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let lines = Arc::clone(&log);
+        thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line)));
+        Host { child, http, log }
+    }
+
+    /// The body and code of an HTTP answer; none where nobody answers.
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        use std::io::{Read, Write};
+        let mut stream = std::net::TcpStream::connect(&self.http).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+
+    pub fn http(&self) -> &str {
+        &self.http
+    }
+
+    pub fn status(&self) -> Value {
+        wait_for("an answer of /status", || serde_json::from_str(&self.get("/status")?.1).ok())
+    }
+
+    pub fn wait_until_ready(&self) {
+        wait_for("a host that is ready", || self.get("/readyz").filter(|(code, _)| *code == 200));
+    }
+
+    pub fn wait_until_not_ready(&self) -> String {
+        wait_for("a host that is not ready", || self.get("/readyz").filter(|(code, _)| *code == 503)).1
+    }
+
+    /// Waits for a log line that contains a text.
+    pub fn wait_for_log(&self, part: &str) -> String {
+        wait_for(&format!("a log line with {part:?}"), || {
+            self.log.lock().unwrap().iter().find(|line| line.contains(part)).cloned()
+        })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub fn stop(mut self) -> ExitStatus {
+        let sent = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        wait_for("the host's end", || self.child.try_wait().unwrap())
+    }
+
+    /// Sends SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if thread::panicking() {
+            eprintln!("the host's log:\n{}", self.log.lock().unwrap().join("\n"));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What one commit writes, and what is read back of it.
+
+use std::collections::HashMap;
+
+use crate::error::Cause;
+use crate::keys::Keys;
+
+/// Output, env, progress and history of one or more calls, written together or not at all.
+#[derive(Debug, Clone)]
+pub struct Commit<'a> {
+    /// Where it goes.
+    pub keys: &'a Keys,
+    /// The sequence that the caller last read or wrote; 0 where there was none.
+    pub sequence: u64,
+    /// The newest result.
+    pub output: &'a [u8],
+    /// The handler's env after the calls.
+    pub env: &'a [u8],
+    /// The identity of the last event that is part of this commit.
+    pub last_event: &'a str,
+    /// The handler's name.
+    pub handler: &'a str,
+    /// The version of the plugin that the handler came from.
+    pub plugin_version: &'a str,
+    /// When the commit was made, as text (ISO 8601).
+    pub saved_at: &'a str,
+    /// How many entries the history keeps, this one included. 0: the history isn't touched.
+    pub history_length: usize,
+}
+
+/// What became of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committed {
+    /// All of it is in the store, whose sequence is now one more than the commit's.
+    Applied,
+    /// Nothing was written: someone else has committed since, and the store's sequence is this one (0: none).
+    Refused {
+        /// The store's sequence.
+        sequence: u64,
+    },
+}
+
+/// What the last commit left under `{out}:env`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// How many commits there were.
+    pub sequence: u64,
+    /// The identity of the last event that was committed.
+    pub last_event: String,
+    /// The handler's name.
+    pub handler: String,
+    /// The version of the plugin that the handler came from.
+    pub plugin_version: String,
+    /// When the commit was made, as text (ISO 8601).
+    pub saved_at: String,
+    /// The handler's env.
+    pub env: Vec<u8>,
+}
+
+/// One result of the history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// `ms-seq`, as Redis names a stream's entries: milliseconds since 1970 and a counter within them.
+    pub id: String,
+    /// The result.
+    pub data: Vec<u8>,
+}
+
+impl Commit<'_> {
+    /// The sequence that the store has once this is applied.
+    pub(crate) fn next_sequence(&self) -> Result<u64, Cause> {
+        self.sequence
+            .checked_add(1)
+            .ok_or_else(|| Cause::Corrupt(format!("sequence {} can't grow", self.sequence)))
+    }
+
+    /// The fields of the hash `{out}:env`, but for `sequence`.
+    pub(crate) fn fields(&self) -> [(&'static str, &[u8]); 5] {
+        [
+            ("last_event", self.last_event.as_bytes()),
+            ("handler", self.handler.as_bytes()),
+            ("plugin_version", self.plugin_version.as_bytes()),
+            ("saved_at", self.saved_at.as_bytes()),
+            ("env", self.env),
+        ]
+    }
+}
+
+impl Saved {
+    /// Reads the hash `{out}:env`. `None` where nothing was committed: no hash, or one whose sequence is 0.
+    pub(crate) fn from_fields(
+        mut fields: HashMap<String, Vec<u8>>,
+    ) -> Result<Option<Saved>, Cause> {
+        if fields.is_empty() {
+            return Ok(None);
+        }
+        let mut take = |name: &str| {
+            fields
+                .remove(name)
+                .ok_or_else(|| Cause::Corrupt(format!("the env's hash has no field {name}")))
+        };
+        let sequence = parse_sequence(&take("sequence")?)?;
+        if sequence == 0 {
+            return Ok(None);
+        }
+        let mut text = |name: &str| {
+            String::from_utf8(take(name)?).map_err(|error| {
+                Cause::Corrupt(format!("the env's field {name} isn't text: {error}"))
+            })
+        };
+        Ok(Some(Saved {
+            sequence,
+            last_event: text("last_event")?,
+            handler: text("handler")?,
+            plugin_version: text("plugin_version")?,
+            saved_at: text("saved_at")?,
+            env: take("env")?,
+        }))
+    }
+}
+
+/// A sequence as it stands in the store: decimal digits without sign or leading zero, so that two equal numbers are
+/// equal texts. (The script on Redis compares texts, since a number in Lua has only 53 bits.)
+pub(crate) fn parse_sequence(text: &[u8]) -> Result<u64, Cause> {
+    std::str::from_utf8(text)
+        .ok()
+        .and_then(|digits| digits.parse::<u64>().ok())
+        .filter(|number| number.to_string().as_bytes() == text)
+        .ok_or_else(|| {
+            let shown = String::from_utf8_lossy(text);
+            Cause::Corrupt(format!(
+                "the env's sequence is {shown:?}, which isn't a number"
+            ))
+        })
+}

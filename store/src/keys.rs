@@ -1,0 +1,69 @@
+//! The names of the keys that belong to one output.
+
+/// An output key and its companion keys, all in the same Redis Cluster slot.
+///
+/// For the output key `out` they are `{out}:env`, `{out}:history` and `{out}:status`. An output key that has a hash
+/// tag of its own, such as `a{b}`, gets `a{b}:env` and so on.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Keys {
+    /// The newest result.
+    pub output: String,
+    /// The handler's env and the progress made: a hash.
+    pub env: String,
+    /// The latest results: a stream.
+    pub history: String,
+    /// What the host says of itself, with a time to live.
+    pub status: String,
+}
+
+/// Why an output key can't have companion keys.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeysError {
+    /// The output key is empty.
+    #[error("an output key can't be empty: name one")]
+    Empty,
+    /// No other key can be made to share the output key's slot.
+    #[error(
+        "output key {0:?} has a '}}' that closes no hash tag, so no companion key can share its Redis Cluster slot: \
+         leave the '}}' out, or put braces around a part of the key, as in a{{b}}"
+    )]
+    UntaggedBrace(String),
+}
+
+impl Keys {
+    /// The keys of `output`.
+    ///
+    /// Redis Cluster hashes what stands between a key's first `{` and the first `}` after it, if that is not empty,
+    /// and else the whole key
+    /// (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags>). So an output key with
+    /// a tag is extended, and one without is put in braces, which makes all of it the tag.
+    ///
+    /// # Errors
+    ///
+    /// The empty key, and a key without a tag that holds a `}` (`a}b`, `a{}b`): the braces put around it would end
+    /// there, and its companions would lie in another slot.
+    pub fn of(output: &str) -> Result<Keys, KeysError> {
+        if output.is_empty() {
+            return Err(KeysError::Empty);
+        }
+        let stem = if has_tag(output) {
+            output.to_owned()
+        } else if output.contains('}') {
+            return Err(KeysError::UntaggedBrace(output.to_owned()));
+        } else {
+            format!("{{{output}}}")
+        };
+        Ok(Keys {
+            output: output.to_owned(),
+            env: format!("{stem}:env"),
+            history: format!("{stem}:history"),
+            status: format!("{stem}:status"),
+        })
+    }
+}
+
+fn has_tag(key: &str) -> bool {
+    key.split_once('{')
+        .and_then(|(_, rest)| rest.split_once('}'))
+        .is_some_and(|(tag, _)| !tag.is_empty())
+}

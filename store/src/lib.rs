@@ -1,0 +1,50 @@
+//! The store: where inputs, outputs and env live, in Redis or in a SQLite file, behind one type.
+//!
+//! Keys and bytes go in and come out; what they mean is others' business. Everything that a host writes for an event
+//! goes through [`Store::commit`], which writes all of it or nothing.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use store::{Address, Commit, Committed, Credentials, Keys, Store};
+//!
+//! let store = Store::new(Address::parse("sqlite:target/dev.db")?, Credentials::default());
+//! let keys = Keys::of("out")?;
+//! let saved = store.saved(&keys).await?;
+//! let committed = store
+//!     .commit(&Commit {
+//!         keys: &keys,
+//!         sequence: saved.map_or(0, |saved| saved.sequence),
+//!         output: b"{\"load\":0.5}",
+//!         env: b"{}",
+//!         last_event: "sha256:00",
+//!         handler: "handler",
+//!         plugin_version: "0.1.0",
+//!         saved_at: "2026-01-31T12:00:00Z",
+//!         history_length: 720,
+//!     })
+//!     .await?;
+//! assert_eq!(committed, Committed::Applied);
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod address;
+mod credentials;
+mod keys;
+mod store;
+
+mod commit;
+mod error;
+mod redis;
+mod sqlite;
+
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use address::{Address, AddressError};
+pub use commit::{Commit, Committed, Entry, Saved};
+pub use credentials::{Credentials, Password};
+pub use error::{Cause, Error};
+pub use keys::{Keys, KeysError};
+pub use store::Store;

@@ -1,0 +1,199 @@
+//! The one type that callers see: every operation, told to the backend that the address names.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::address::{Address, Place};
+use crate::commit::{Commit, Committed, Entry, Saved};
+use crate::credentials::Credentials;
+use crate::error::{Error, Outcome};
+use crate::keys::Keys;
+use crate::redis::Redis;
+use crate::sqlite::Sqlite;
+
+/// A store, in Redis or in a SQLite file. Cheap to clone; clones share one connection.
+///
+/// Nothing is opened until first use. A connection that broke is made anew by the next operation, with credentials
+/// read afresh. No operation tries again by itself: how long to wait is the caller's to decide. All of them need a
+/// tokio runtime with I/O and time enabled, and end with an error rather than wait for ever: after 5 s on Redis where
+/// there is a connection, after 10 s where one must be made; on SQLite 5 s after another process took the lock.
+#[derive(Clone)]
+pub struct Store {
+    address: Arc<Address>,
+    backend: Arc<Backend>,
+}
+
+enum Backend {
+    Redis(Box<Redis>),
+    Sqlite(Sqlite),
+}
+
+impl Store {
+    /// The store at `address`, whose credentials give way to `credentials` where these are set.
+    pub fn new(address: Address, credentials: Credentials) -> Store {
+        let backend = match address.place() {
+            Place::Redis(server) => {
+                Backend::Redis(Box::new(Redis::new(server.clone(), credentials)))
+            }
+            Place::Sqlite(path) => Backend::Sqlite(Sqlite::new(path.clone())),
+        };
+        Store {
+            address: Arc::new(address),
+            backend: Arc::new(backend),
+        }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Asks whether the store answers.
+    ///
+    /// # Errors
+    ///
+    /// It can't be reached or opened, or asks for other credentials.
+    pub async fn ping(&self) -> Result<(), Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.ping().await,
+            Backend::Sqlite(sqlite) => sqlite.ping().await,
+        };
+        self.told(outcome, || "ping".to_owned())
+    }
+
+    /// The bytes under `key`, or `None` where there are none.
+    ///
+    /// # Errors
+    ///
+    /// The store fails, or the key holds something other than plain bytes.
+    pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.read(key).await,
+            Backend::Sqlite(sqlite) => sqlite.read(key).await,
+        };
+        self.told(outcome, || format!("read key {key:?}"))
+    }
+
+    /// Writes an input: puts `bytes` under `key`, whatever was there before. (Results go through [`Store::commit`].)
+    ///
+    /// # Errors
+    ///
+    /// The store fails.
+    pub async fn write(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.write(key, bytes, None).await,
+            Backend::Sqlite(sqlite) => sqlite.write(key, bytes, None).await,
+        };
+        self.told(outcome, || format!("write key {key:?}"))
+    }
+
+    /// What the last commit left, or `None` where there was none.
+    ///
+    /// # Errors
+    ///
+    /// The store fails, or what is there is no env: another kind of value, a field missing, a sequence that isn't a
+    /// number.
+    pub async fn saved(&self, keys: &Keys) -> Result<Option<Saved>, Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.saved(keys).await,
+            Backend::Sqlite(sqlite) => sqlite.saved(keys).await,
+        };
+        self.told(outcome, || format!("read env {:?}", keys.env))
+    }
+
+    /// Writes output, env, progress and history as one, if the store's sequence is still the commit's (0 where there
+    /// is none yet): all of it, or nothing.
+    ///
+    /// In Redis this is one script. In SQLite it is one transaction; after a power cut the newest commits may be gone,
+    /// each as a whole, never half of one.
+    ///
+    /// After an error other than [`WrongType`](crate::Cause::WrongType) the commit may or may not have been applied,
+    /// now or in a moment, when a server that hung goes on; the same holds if this future is dropped before it ends.
+    /// The caller must read [`Store::saved`] before it tries again, and look whether the sequence has grown and
+    /// `last_event` is its own. A commit that arrives late can't do harm: its sequence is refused then. The store
+    /// itself never sends a commit twice.
+    ///
+    /// # Errors
+    ///
+    /// The store fails; the output, env or history key (unless `history_length` is 0) holds another kind of value; the
+    /// env is there but has no sequence that is a number. Nothing is written in the last two cases.
+    pub async fn commit(&self, commit: &Commit<'_>) -> Result<Committed, Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.commit(commit).await,
+            Backend::Sqlite(sqlite) => sqlite.commit(commit).await,
+        };
+        self.told(outcome, || {
+            format!("commit to key {:?}", commit.keys.output)
+        })
+    }
+
+    /// Puts `status` under the status key, where it stays for `time_to_live` (whole milliseconds, at least one).
+    ///
+    /// # Errors
+    ///
+    /// The store fails.
+    pub async fn announce(
+        &self,
+        keys: &Keys,
+        status: &[u8],
+        time_to_live: Duration,
+    ) -> Result<(), Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.write(&keys.status, status, Some(time_to_live)).await,
+            Backend::Sqlite(sqlite) => sqlite.write(&keys.status, status, Some(time_to_live)).await,
+        };
+        self.told(outcome, || format!("write status {:?}", keys.status))
+    }
+
+    /// What was last announced, or `None` where its time is over.
+    ///
+    /// # Errors
+    ///
+    /// The store fails, or the key holds something other than plain bytes.
+    pub async fn status(&self, keys: &Keys) -> Result<Option<Vec<u8>>, Error> {
+        self.read(&keys.status).await
+    }
+
+    /// The `newest` results at most, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// The store fails, or the history key holds something other than a stream whose entries have a field `data`.
+    pub async fn history(&self, keys: &Keys, newest: usize) -> Result<Vec<Entry>, Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.history(keys, newest).await,
+            Backend::Sqlite(sqlite) => sqlite.history(keys, newest).await,
+        };
+        self.told(outcome, || format!("read history {:?}", keys.history))
+    }
+
+    /// Removes the output and its companion keys, so that the next commit starts from sequence 0.
+    ///
+    /// # Errors
+    ///
+    /// The store fails.
+    pub async fn forget(&self, keys: &Keys) -> Result<(), Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.forget(keys).await,
+            Backend::Sqlite(sqlite) => sqlite.forget(keys).await,
+        };
+        self.told(outcome, || {
+            format!("remove key {:?} and its companions", keys.output)
+        })
+    }
+
+    fn told<T>(&self, outcome: Outcome<T>, action: impl FnOnce() -> String) -> Result<T, Error> {
+        outcome.map_err(|cause| Error {
+            action: action(),
+            store: self.address.to_string(),
+            cause,
+        })
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.address)
+    }
+}

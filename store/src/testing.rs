@@ -1,0 +1,263 @@
+//! A real Redis server for tests: on a free port, in a folder of its own, ended with the test.
+//!
+//! Everything in here blocks, and panics with a sentence where a test can't go on.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// How long a server may take to answer after its start, or to end: long, for machines that run many tests at once.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How a server is to be started.
+#[derive(Debug, Clone, Default)]
+pub struct RedisOptions {
+    arguments: Vec<String>,
+    password: Option<String>,
+}
+
+/// A running server. It is killed, and its folder removed, when this is dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    options: RedisOptions,
+    folder: TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl RedisOptions {
+    /// Keeps the data over a stop: every write is in an append-only file before it is answered.
+    pub fn appendonly(self) -> RedisOptions {
+        self.arg("--appendonly")
+            .arg("yes")
+            .arg("--appendfsync")
+            .arg("always")
+    }
+
+    /// Asks clients for this password.
+    pub fn password(mut self, password: &str) -> RedisOptions {
+        self.password = Some(password.to_owned());
+        self.arg("--requirepass").arg(password)
+    }
+
+    /// One more argument for the command line of `redis-server`.
+    pub fn arg(mut self, argument: &str) -> RedisOptions {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Starts the server and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// Where `redis-server` isn't installed or doesn't start.
+    pub fn start(self) -> RedisServer {
+        let folder = tempfile::tempdir().expect("a temporary folder can be created");
+        let mut server = RedisServer {
+            options: self,
+            folder,
+            port: 0,
+            child: None,
+        };
+        // Another process may take the port between its choice and the start: then a new one is tried.
+        for _ in 0..5 {
+            server.port = free_port();
+            if server.spawn() {
+                return server;
+            }
+        }
+        panic!(
+            "redis-server doesn't start: run it with {:?} to see why",
+            server.options.arguments
+        );
+    }
+}
+
+impl RedisServer {
+    /// A server without password that keeps nothing over a stop.
+    ///
+    /// # Panics
+    ///
+    /// As [`RedisOptions::start`].
+    pub fn start() -> RedisServer {
+        RedisServer::options().start()
+    }
+
+    /// A server still to be described.
+    pub fn options() -> RedisOptions {
+        RedisOptions::default()
+    }
+
+    /// The port on 127.0.0.1; the same after a restart.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `redis://…` of the server, with its password if it has one.
+    pub fn url(&self) -> String {
+        let login = self
+            .options
+            .password
+            .as_ref()
+            .map(|password| format!(":{password}@"))
+            .unwrap_or_default();
+        format!("redis://{login}127.0.0.1:{}", self.port)
+    }
+
+    /// Ends the server as an operator would, and waits until it is gone.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't end.
+    pub fn stop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            signal(&child, "TERM");
+            let gone = eventually(|| {
+                child
+                    .try_wait()
+                    .expect("a child can be waited for")
+                    .is_some()
+            });
+            if !gone {
+                end(child);
+                panic!("redis-server on port {} doesn't end", self.port);
+            }
+        }
+    }
+
+    /// Starts the server again, on the same port and folder; stops it before if it runs.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't start.
+    pub fn restart(&mut self) {
+        self.stop();
+        assert!(
+            eventually(|| self.spawn()),
+            "redis-server doesn't start again on port {}",
+            self.port
+        );
+    }
+
+    /// Stops the process in its tracks (SIGSTOP): connections stay, answers don't come.
+    ///
+    /// # Panics
+    ///
+    /// If the server doesn't run.
+    pub fn pause(&self) {
+        signal(self.running(), "STOP");
+    }
+
+    /// Lets a paused server go on.
+    ///
+    /// # Panics
+    ///
+    /// If the server doesn't run.
+    pub fn resume(&self) {
+        signal(self.running(), "CONT");
+    }
+
+    fn running(&self) -> &Child {
+        self.child.as_ref().expect("the server has been stopped")
+    }
+
+    /// Starts the process and waits until it answers; false if it ends instead.
+    fn spawn(&mut self) -> bool {
+        let spawned = Command::new("redis-server")
+            .args([
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--port",
+                &self.port.to_string(),
+            ])
+            .arg("--dir")
+            .arg(self.folder.path())
+            .args(&self.options.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut child = match spawned {
+            Ok(child) => child,
+            Err(error) => panic!(
+                "redis-server can't be run ({error}): install it, on Debian with apt install redis-server"
+            ),
+        };
+        let mut ended = false;
+        eventually(|| {
+            ended = child
+                .try_wait()
+                .expect("a child can be waited for")
+                .is_some();
+            ended || answers(self.port)
+        });
+        if ended {
+            return false;
+        }
+        self.child = Some(child);
+        true
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            end(child);
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a local port can be had");
+    listener
+        .local_addr()
+        .expect("a listener has an address")
+        .port()
+}
+
+/// Whether a server is ready for commands; one that asks for a password is.
+fn answers(port: u16) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer)?;
+        Ok::<_, std::io::Error>(&answer == b"+PONG" || &answer == b"-NOAU")
+    };
+    ask().unwrap_or(false)
+}
+
+/// Asks until it holds; false after [`PATIENCE`].
+fn eventually(mut holds: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    while Instant::now() < deadline {
+        if holds() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "redis-server can't be sent SIG{name}"
+    );
+}
+
+fn end(mut child: Child) {
+    // Both fail only for a process that is gone already.
+    child.kill().ok();
+    child.wait().ok();
+}

@@ -1,0 +1,58 @@
+//! What a store does, asked of Redis and of SQLite alike: each behaviour below is a test in both.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test may fail by a panic, in its helpers too"
+)]
+
+mod conformance {
+    pub mod behaviour;
+    pub mod place;
+}
+
+use conformance::behaviour;
+use conformance::place::{Place, RedisPlace, SqlitePlace};
+
+macro_rules! both {
+    ($($behaviour:ident)*) => {
+        mod redis {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::behaviour::$behaviour(&<super::RedisPlace as super::Place>::start()).await;
+            })*
+        }
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::behaviour::$behaviour(&<super::SqlitePlace as super::Place>::start()).await;
+            })*
+        }
+    };
+}
+
+both! {
+    an_input_is_read_as_it_was_written
+    a_missing_key_reads_as_none
+    a_commit_with_the_right_sequence_applies_everything
+    a_commit_with_a_wrong_sequence_applies_nothing
+    of_two_writers_from_the_same_sequence_exactly_one_wins
+    the_history_is_capped_and_ordered
+    a_history_length_of_zero_writes_none_and_keeps_what_is_there
+    a_status_expires
+    a_status_can_be_renewed_before_it_expires
+    any_bytes_come_back_as_they_were
+    values_of_a_mebibyte_come_back_as_they_were
+    keys_may_be_any_text
+    a_reader_sees_all_of_a_commit_or_nothing
+    a_wrong_typed_history_stops_the_whole_commit
+    a_wrong_typed_env_stops_the_whole_commit
+    a_wrong_typed_output_stops_the_whole_commit
+    a_wrong_typed_history_matters_only_where_history_is_kept
+    a_sequence_that_is_no_number_is_an_error_and_stays
+    a_hash_without_a_sequence_is_an_error_and_stays
+    sequences_beyond_53_bits_are_told_apart
+    the_greatest_sequence_is_an_error
+    forgetting_removes_output_and_companions
+    a_forgotten_output_starts_from_sequence_zero
+    errors_name_action_key_and_store
+    clones_and_tasks_share_a_store
+}
