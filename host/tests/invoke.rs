@@ -40,7 +40,7 @@ fn a_failed_line_is_told_with_its_number_and_leaves_env_as_it_was() {
     assert_eq!(text(&output.stdout), "{\"calls\":1,\"sum\":1.0}\n{\"calls\":2,\"sum\":3.0}\n");
     let told = text(&output.stderr);
     for said in [
-        "line 2: the handler returned an error: the disk is on fire",
+        "line 2: the handler returned an error: the machine is broken: the disk is on fire",
         "line 3: the handler panicked at host/tests/fixture/src/lib.rs:",
         ": out of cheese",
         "line 4: the env can't be kept: sum: JSON has no form for the number NaN",

@@ -167,7 +167,7 @@ fn a_failed_call_writes_no_output_keeps_env_and_the_next_event_works() {
     redis.write(r#"{"add": 1}"#);
     let before = redis.wait_for_sequence(1);
     for (failures, then, kind, said) in [
-        (1, "fail", "error", "the handler returned an error: the disk is on fire"),
+        (1, "fail", "error", "the handler returned an error: the machine is broken: the disk is on fire"),
         (2, "panic", "panic", "out of cheese"),
         (3, "spoilenv", "env", "sum: JSON has no form for the number NaN"),
     ] {

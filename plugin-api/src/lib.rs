@@ -64,12 +64,15 @@ pub mod testing;
 mod value;
 
 pub use log;
-pub use anyhow::{Error, anyhow, bail, ensure};
 pub use context::{Context, Env};
 pub use serde_json::{Map, Value, json};
 pub use value::{Input, Output, Raw};
 
-/// What a handler returns; any error is taken with `?`, and recorded with its chain.
+/// Any error: what `?` makes of errors that implement [`std::error::Error`], of `anyhow::Error`, and of texts
+/// (`Err("no such disk")?`).
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a handler returns; an error is recorded with its chain.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The version of this crate.

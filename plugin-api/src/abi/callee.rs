@@ -156,7 +156,7 @@ where
             }
             context.attempt = event.attempt;
             let input = I::read(input).map_err(|message| (BAD_INPUT, message))?;
-            let output = handler(input, context).map_err(|error| (FAILED, format!("{error:#}")))?;
+            let output = handler(input, context).map_err(|error| (FAILED, chain(error.as_ref())))?;
             instance.output.clear();
             output.write(&mut instance.output).map_err(|message| (BAD_OUTPUT, message))
         },
@@ -202,6 +202,19 @@ unsafe extern "C" fn close<E>(instance: *mut OpaqueV1) {
         Ok(())
     })
     .ok();
+}
+
+/// An error and its causes in one line.
+#[cold]
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn copy(to: &mut String, from: &[u8]) {

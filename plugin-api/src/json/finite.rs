@@ -19,7 +19,11 @@ impl<T: Serialize + ?Sized> Serialize for Finite<&T> {
 }
 
 fn refused<E: Error>(number: f64) -> E {
-    E::custom(format_args!("JSON has no form for the number {number}"))
+    E::custom(match number {
+        f64::INFINITY => "JSON has no form for the number inf",
+        f64::NEG_INFINITY => "JSON has no form for the number -inf",
+        _ => "JSON has no form for the number NaN",
+    })
 }
 
 /// Puts the name of the field before an error.

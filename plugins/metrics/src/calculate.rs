@@ -14,8 +14,8 @@ pub fn egress(interfaces: &Ordered<Counters>) -> Result<f64, Fault> {
     for (name, counters) in interfaces.iter() {
         let counts = if has_eth0 { name == "eth0" } else { name != "lo" };
         if counts {
-            sent = sent + counters.sent.bytes(name)?;
-            recv = recv + counters.recv.bytes(name)?;
+            sent = sent + counters.sent(name)?;
+            recv = recv + counters.recv(name)?;
         }
     }
     Ok(percent(sent, sent + recv))

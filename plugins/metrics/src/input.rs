@@ -38,20 +38,39 @@ pub struct Memory {
 /// What a network interface moved, in bytes since boot.
 #[derive(Default)]
 pub struct Counters {
-    pub sent: Counter,
-    pub recv: Counter,
+    sent: Counter,
+    recv: Counter,
 }
 
-/// A counter under the ends of the keys that name it, in the order in which they first came: of two spellings, the
-/// second counts.
+/// A counter by the spellings of its key, in the order in which they first came: of two, the second counts.
 #[derive(Default)]
-pub struct Counter([Option<(&'static str, Figure)>; 2]);
+struct Counter([Option<(Spelling, Figure)>; 2]);
+
+/// How the key of a counter ends.
+#[derive(Clone, Copy, PartialEq)]
+enum Spelling {
+    /// As psutil has it.
+    Plain,
+    /// With a `1`, as older inputs have it.
+    WithOne,
+}
 
 /// A value where a number should be. Whether it is one matters only when a result needs it.
 pub enum Figure {
-    Number(Number),
-    /// Something else, in words.
-    Other(&'static str),
+    Unsigned(u64),
+    Signed(i64),
+    Float(f64),
+    Other(Kind),
+}
+
+/// What can stand where a number should be.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    Null,
+    Boolean,
+    Text,
+    Array,
+    Object,
 }
 
 /// Why there is no result.
@@ -60,7 +79,7 @@ pub enum Fault {
     /// A required field is not there.
     Missing(&'static str),
     /// A field is there, but holds something else than a number.
-    NotANumber { field: String, found: &'static str },
+    NotANumber { field: String, found: Kind },
 }
 
 /// The key of a CPU's figure.
@@ -83,19 +102,34 @@ impl Input {
     }
 }
 
-impl Counter {
-    /// The bytes of this counter of `interface`; 0 where the input has none.
-    pub fn bytes(&self, interface: &str) -> Result<Number, Fault> {
-        match self.0.iter().flatten().next_back() {
-            None => Ok(Number::Int(0)),
-            Some((field, figure)) => figure.number(|| format!("net_io_counters_{interface}-{field}")),
-        }
+impl Counters {
+    /// The bytes that `interface`, whose counters these are, sent; 0 where the input doesn't say.
+    pub fn sent(&self, interface: &str) -> Result<Number, Fault> {
+        self.sent.bytes(interface, "sent")
     }
 
-    fn set(&mut self, field: &'static str, figure: Figure) {
+    /// The bytes that `interface`, whose counters these are, received; 0 where the input doesn't say.
+    pub fn recv(&self, interface: &str) -> Result<Number, Fault> {
+        self.recv.bytes(interface, "recv")
+    }
+}
+
+impl Counter {
+    fn bytes(&self, interface: &str, direction: &str) -> Result<Number, Fault> {
+        let Some((spelling, figure)) = self.0.iter().flatten().next_back() else {
+            return Ok(Number::Int(0));
+        };
+        let end = match spelling {
+            Spelling::Plain => "",
+            Spelling::WithOne => "1",
+        };
+        figure.number(|| format!("net_io_counters_{interface}-bytes_{direction}{end}"))
+    }
+
+    fn set(&mut self, spelling: Spelling, figure: Figure) {
         let [first, second] = &mut self.0;
-        let is_other = first.as_ref().is_some_and(|(known, _)| *known != field);
-        *(if is_other { second } else { first }) = Some((field, figure));
+        let is_other = first.as_ref().is_some_and(|(known, _)| *known != spelling);
+        *(if is_other { second } else { first }) = Some((spelling, figure));
     }
 }
 
@@ -103,7 +137,9 @@ impl Figure {
     /// The number, or a fault that names the field.
     pub fn number(&self, field: impl FnOnce() -> String) -> Result<Number, Fault> {
         match *self {
-            Self::Number(number) => Ok(number),
+            Self::Unsigned(int) => Ok(Number::Int(int.into())),
+            Self::Signed(int) => Ok(Number::Int(int.into())),
+            Self::Float(float) => Ok(Number::Float(float)),
             Self::Other(found) => Err(Fault::NotANumber { field: field(), found }),
         }
     }
@@ -111,7 +147,7 @@ impl Figure {
 
 impl Default for Figure {
     fn default() -> Self {
-        Self::Other("nothing")
+        Self::Other(Kind::Null)
     }
 }
 
@@ -121,6 +157,18 @@ impl fmt::Display for Fault {
             Self::Missing(field) => write!(f, "{field} is missing"),
             Self::NotANumber { field, found } => write!(f, "{field} has to be a number, it is {found}"),
         }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Null => "null",
+            Self::Boolean => "a boolean",
+            Self::Text => "a string",
+            Self::Array => "an array",
+            Self::Object => "an object",
+        })
     }
 }
 
@@ -134,9 +182,9 @@ enum Key {
     Buffers,
     /// The figure of a CPU: its place in [`Input::cpus`].
     Cpu(usize),
-    /// A counter of an interface: its place in [`Input::interfaces`], and the end of the key.
-    Sent(usize, &'static str),
-    Recv(usize, &'static str),
+    /// A counter of an interface: its place in [`Input::interfaces`].
+    Sent(usize, Spelling),
+    Recv(usize, Spelling),
     Ignored,
 }
 
@@ -159,27 +207,21 @@ impl Input {
     }
 
     fn counter_key(&mut self, rest: &str) -> Key {
-        let (spelled, is_old) = match rest.strip_suffix('1') {
-            Some(spelled) => (spelled, true),
-            None => (rest, false),
+        let (spelled, spelling) = match rest.strip_suffix('1') {
+            Some(spelled) => (spelled, Spelling::WithOne),
+            None => (rest, Spelling::Plain),
         };
-        let (interface, is_sent) = if let Some(interface) = spelled.strip_suffix("-bytes_sent") {
-            (interface, true)
+        let (interface, key): (_, fn(usize, Spelling) -> Key) = if let Some(interface) = spelled.strip_suffix("-bytes_sent") {
+            (interface, Key::Sent)
         } else if let Some(interface) = spelled.strip_suffix("-bytes_recv") {
-            (interface, false)
+            (interface, Key::Recv)
         } else {
             return Key::Ignored;
         };
         if interface.is_empty() || interface.contains('\n') {
             return Key::Ignored; // what the `.+` of the Python pattern doesn't match
         }
-        let place = self.interfaces.place(interface);
-        match (is_sent, is_old) {
-            (true, false) => Key::Sent(place, "bytes_sent"),
-            (true, true) => Key::Sent(place, "bytes_sent1"),
-            (false, false) => Key::Recv(place, "bytes_recv"),
-            (false, true) => Key::Recv(place, "bytes_recv1"),
-        }
+        key(self.interfaces.place(interface), spelling)
     }
 }
 
@@ -203,8 +245,8 @@ impl<'de> Deserialize<'de> for Input {
                         Key::Cached => input.cached = Some(map.next_value()?),
                         Key::Buffers => input.buffers = Some(map.next_value()?),
                         Key::Cpu(place) => *input.cpus.at(place) = map.next_value()?,
-                        Key::Sent(place, field) => input.interfaces.at(place).sent.set(field, map.next_value()?),
-                        Key::Recv(place, field) => input.interfaces.at(place).recv.set(field, map.next_value()?),
+                        Key::Sent(place, spelling) => input.interfaces.at(place).sent.set(spelling, map.next_value()?),
+                        Key::Recv(place, spelling) => input.interfaces.at(place).recv.set(spelling, map.next_value()?),
                         Key::Ignored => {
                             map.next_value::<IgnoredAny>()?;
                         }
@@ -253,37 +295,37 @@ impl<'de> Deserialize<'de> for Figure {
             }
 
             fn visit_u64<E>(self, value: u64) -> Result<Figure, E> {
-                Ok(Figure::Number(Number::Int(value.into())))
+                Ok(Figure::Unsigned(value))
             }
 
             fn visit_i64<E>(self, value: i64) -> Result<Figure, E> {
-                Ok(Figure::Number(Number::Int(value.into())))
+                Ok(Figure::Signed(value))
             }
 
             fn visit_f64<E>(self, value: f64) -> Result<Figure, E> {
-                Ok(Figure::Number(Number::Float(value)))
+                Ok(Figure::Float(value))
             }
 
             fn visit_bool<E>(self, _: bool) -> Result<Figure, E> {
-                Ok(Figure::Other("a boolean"))
+                Ok(Figure::Other(Kind::Boolean))
             }
 
             fn visit_unit<E>(self) -> Result<Figure, E> {
-                Ok(Figure::Other("null"))
+                Ok(Figure::Other(Kind::Null))
             }
 
             fn visit_str<E>(self, _: &str) -> Result<Figure, E> {
-                Ok(Figure::Other("a string"))
+                Ok(Figure::Other(Kind::Text))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Figure, A::Error> {
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Figure::Other("an array"))
+                Ok(Figure::Other(Kind::Array))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Figure, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Figure::Other("an object"))
+                Ok(Figure::Other(Kind::Object))
             }
         }
 

@@ -34,7 +34,7 @@ struct Entry<T> {
 const FEW: usize = 32;
 
 /// Room for so many names is made at once.
-const USUAL: usize = 16;
+const USUAL: usize = 8;
 
 fn is_before(one: &str, other: &str) -> bool {
     (one.len(), one) < (other.len(), other)
@@ -52,7 +52,7 @@ impl<T: Default> Ordered<T> {
         let place = self.entries.len();
         if place == 0 {
             self.entries.reserve(USUAL);
-            self.names.reserve(USUAL * 4);
+            self.names.reserve(USUAL * 8);
         }
         self.ascending &= place == 0 || is_before(self.name(place - 1), name);
         self.names.push_str(name);

@@ -22,10 +22,10 @@ impl Serialize for Report {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("percent-network-egress", &self.network_egress)?;
         map.serialize_entry("percent-memory-cache", &self.memory_cache)?;
-        let mut key = String::from("avg-util-cpu");
-        let prefix = key.len();
+        let mut key = String::with_capacity("avg-util-cpu000-60sec".len());
         for (name, mean) in self.cpu_utilization.iter() {
-            key.truncate(prefix);
+            key.clear();
+            key.push_str("avg-util-cpu");
             key.push_str(name);
             key.push_str("-60sec");
             map.serialize_entry(&key, mean)?;
