@@ -42,7 +42,7 @@ fn build() -> Result<PathBuf> {
 
 fn load(library: &Path, symbol: &str, private: &PrivateFolder) -> Result<Loaded> {
     let found = Found { path: library.to_owned(), symbol: symbol.to_owned() };
-    found.verify(private)?.load(LogSink { level: log::LevelFilter::Off, write: |_, _, _, _| {} })
+    found.verify(private)?.load(LogSink { level: plugin_api::log::LevelFilter::Off, write: |_, _, _, _| {} })
 }
 
 fn about() -> About<'static> {

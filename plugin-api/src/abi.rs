@@ -168,4 +168,14 @@ impl Bytes {
         // SAFETY: not null, and the caller vouches for the lender.
         unsafe { std::slice::from_raw_parts(self.data, self.length) }
     }
+
+    /// The bytes as text; a null pointer gives an empty one.
+    ///
+    /// # Safety
+    ///
+    /// As for [`borrow`](Self::borrow), and the bytes are UTF-8.
+    pub unsafe fn borrow_text<'a>(self) -> &'a str {
+        // SAFETY: the caller vouches for both.
+        unsafe { std::str::from_utf8_unchecked(self.borrow()) }
+    }
 }

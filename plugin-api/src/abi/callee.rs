@@ -93,8 +93,8 @@ where
     let (about, reply) = unsafe { (&*about, &mut *reply) };
     report_panics();
     log_to(about.host);
-    // SAFETY: the host lends every text of `about` for the duration of this call.
-    let text = |bytes: Bytes| String::from_utf8_lossy(unsafe { bytes.borrow() }).into_owned();
+    // SAFETY: the host lends every text of `about` for the duration of this call, and it is UTF-8.
+    let text = |bytes: Bytes| unsafe { bytes.borrow_text() }.to_owned();
     let opened = catch(|| {
         Ok(Box::new(Instance {
             context: Context {
@@ -138,9 +138,9 @@ where
     // SAFETY: `F` has no size (`handler_v1` asserts it) and is inhabited (`handler_v1` was given one), so reading one
     // from a dangling, aligned pointer reads nothing and makes a valid value.
     let handler = unsafe { NonNull::<F>::dangling().as_ptr().read() };
-    // SAFETY: all three are lent for the duration of this call.
+    // SAFETY: all three are lent for the duration of this call, and the texts are UTF-8.
     let (input, event_id, last_execution) =
-        unsafe { (event.input.borrow(), event.event_id.borrow(), event.last_execution.borrow()) };
+        unsafe { (event.input.borrow(), event.event_id.borrow_text(), event.last_execution.borrow_text()) };
     instance.run(
         reply,
         |instance| &instance.output,
@@ -217,9 +217,9 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-fn copy(to: &mut String, from: &[u8]) {
+fn copy(to: &mut String, from: &str) {
     to.clear();
-    to.push_str(&String::from_utf8_lossy(from));
+    to.push_str(from);
 }
 
 thread_local! {
@@ -231,9 +231,12 @@ thread_local! {
 
 /// Runs a step; a panic becomes a failure that says what and where.
 fn catch<T>(step: impl FnOnce() -> std::result::Result<T, Failed>) -> std::result::Result<T, Failed> {
-    CALLING.set(true);
-    let result = panic::catch_unwind(AssertUnwindSafe(step));
-    CALLING.set(false);
+    let result = CALLING.with(|calling| {
+        calling.set(true);
+        let result = panic::catch_unwind(AssertUnwindSafe(step));
+        calling.set(false);
+        result
+    });
     result.unwrap_or_else(|payload| Err((PANICKED, panic_text(payload))))
 }
 

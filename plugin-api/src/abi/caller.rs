@@ -141,12 +141,13 @@ impl Handler {
     ///
     /// What the plugin gives as the reason.
     pub fn open(&self, about: &About<'_>, host: Option<&'static HostV1>) -> Result<Instance, Failure> {
+        let plugin_dir = about.plugin_dir.to_string_lossy();
         let open = OpenV1 {
             host: host.map_or(std::ptr::null(), |host| host),
             store_host: Bytes::lend(about.host.as_bytes()),
             input_key: Bytes::lend(about.input_key.as_bytes()),
             output_key: Bytes::lend(about.output_key.as_bytes()),
-            plugin_dir: Bytes::lend(about.plugin_dir.as_os_str().as_encoded_bytes()),
+            plugin_dir: Bytes::lend(plugin_dir.as_bytes()),
             function_getmtime: about.function_getmtime,
             store_port: about.port,
         };
