@@ -252,7 +252,10 @@ fn report_panics() {
     INSTALLED.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| match CALLING.get() {
-            true => PANIC.set(Some(info.to_string().replacen(":\n", ": ", 1))),
+            true => PANIC.set(Some(match (info.location(), info.payload_as_str()) {
+                (Some(place), Some(message)) => format!("panicked at {place}: {message}"),
+                _ => info.to_string(),
+            })),
             false => before(info),
         }));
     });

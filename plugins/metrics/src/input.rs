@@ -5,10 +5,14 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::{number::Number, ordered::Ordered};
+use crate::{
+    figure::{Fault, Figure},
+    number::Number,
+    ordered::Ordered,
+};
 
 const TOTAL: &str = "virtual_memory-total";
 const CACHED: &str = "virtual_memory-cached";
@@ -53,33 +57,6 @@ enum Spelling {
     Plain,
     /// With a `1`, as older inputs have it.
     WithOne,
-}
-
-/// A value where a number should be. Whether it is one matters only when a result needs it.
-pub enum Figure {
-    Unsigned(u64),
-    Signed(i64),
-    Float(f64),
-    Other(Kind),
-}
-
-/// What can stand where a number should be.
-#[derive(Debug, Clone, Copy)]
-pub enum Kind {
-    Null,
-    Boolean,
-    Text,
-    Array,
-    Object,
-}
-
-/// Why there is no result.
-#[derive(Debug)]
-pub enum Fault {
-    /// A required field is not there.
-    Missing(&'static str),
-    /// A field is there, but holds something else than a number.
-    NotANumber { field: String, found: Kind },
 }
 
 /// The key of a CPU's figure.
@@ -133,47 +110,6 @@ impl Counter {
     }
 }
 
-impl Figure {
-    /// The number, or a fault that names the field.
-    pub fn number(&self, field: impl FnOnce() -> String) -> Result<Number, Fault> {
-        match *self {
-            Self::Unsigned(int) => Ok(Number::Int(int.into())),
-            Self::Signed(int) => Ok(Number::Int(int.into())),
-            Self::Float(float) => Ok(Number::Float(float)),
-            Self::Other(found) => Err(Fault::NotANumber { field: field(), found }),
-        }
-    }
-}
-
-impl Default for Figure {
-    fn default() -> Self {
-        Self::Other(Kind::Null)
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(field) => write!(f, "{field} is missing"),
-            Self::NotANumber { field, found } => write!(f, "{field} has to be a number, it is {found}"),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Null => "null",
-            Self::Boolean => "a boolean",
-            Self::Text => "a string",
-            Self::Array => "an array",
-            Self::Object => "an object",
-        })
-    }
-}
-
-impl std::error::Error for Fault {}
-
 /// What a key stands for.
 enum Key {
     Timestamp,
@@ -195,7 +131,11 @@ impl Input {
         }
         if let Some(name) = key.strip_prefix("cpu_percent-") {
             let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
-            return if is_number { Key::Cpu(self.cpus.place(name)) } else { Key::Ignored };
+            return if is_number {
+                Key::Cpu(self.cpus.place(name))
+            } else {
+                Key::Ignored
+            };
         }
         match key {
             "timestamp" => Key::Timestamp,
@@ -211,13 +151,14 @@ impl Input {
             Some(spelled) => (spelled, Spelling::WithOne),
             None => (rest, Spelling::Plain),
         };
-        let (interface, key): (_, fn(usize, Spelling) -> Key) = if let Some(interface) = spelled.strip_suffix("-bytes_sent") {
-            (interface, Key::Sent)
-        } else if let Some(interface) = spelled.strip_suffix("-bytes_recv") {
-            (interface, Key::Recv)
-        } else {
-            return Key::Ignored;
-        };
+        let (interface, key): (_, fn(usize, Spelling) -> Key) =
+            if let Some(interface) = spelled.strip_suffix("-bytes_sent") {
+                (interface, Key::Sent)
+            } else if let Some(interface) = spelled.strip_suffix("-bytes_recv") {
+                (interface, Key::Recv)
+            } else {
+                return Key::Ignored;
+            };
         if interface.is_empty() || interface.contains('\n') {
             return Key::Ignored; // what the `.+` of the Python pattern doesn't match
         }
@@ -245,8 +186,16 @@ impl<'de> Deserialize<'de> for Input {
                         Key::Cached => input.cached = Some(map.next_value()?),
                         Key::Buffers => input.buffers = Some(map.next_value()?),
                         Key::Cpu(place) => *input.cpus.at(place) = map.next_value()?,
-                        Key::Sent(place, spelling) => input.interfaces.at(place).sent.set(spelling, map.next_value()?),
-                        Key::Recv(place, spelling) => input.interfaces.at(place).recv.set(spelling, map.next_value()?),
+                        Key::Sent(place, spelling) => input
+                            .interfaces
+                            .at(place)
+                            .sent
+                            .set(spelling, map.next_value()?),
+                        Key::Recv(place, spelling) => input
+                            .interfaces
+                            .at(place)
+                            .recv
+                            .set(spelling, map.next_value()?),
                         Key::Ignored => {
                             map.next_value::<IgnoredAny>()?;
                         }
@@ -280,55 +229,5 @@ impl Visitor<'_> for KeyOf<'_> {
 
     fn visit_str<E>(self, key: &str) -> Result<Key, E> {
         Ok(self.0.key(key))
-    }
-}
-
-impl<'de> Deserialize<'de> for Figure {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyValue;
-
-        impl<'de> Visitor<'de> for AnyValue {
-            type Value = Figure;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number")
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Figure, E> {
-                Ok(Figure::Unsigned(value))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Figure, E> {
-                Ok(Figure::Signed(value))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Figure, E> {
-                Ok(Figure::Float(value))
-            }
-
-            fn visit_bool<E>(self, _: bool) -> Result<Figure, E> {
-                Ok(Figure::Other(Kind::Boolean))
-            }
-
-            fn visit_unit<E>(self) -> Result<Figure, E> {
-                Ok(Figure::Other(Kind::Null))
-            }
-
-            fn visit_str<E>(self, _: &str) -> Result<Figure, E> {
-                Ok(Figure::Other(Kind::Text))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Figure, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Figure::Other(Kind::Array))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Figure, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Figure::Other(Kind::Object))
-            }
-        }
-
-        deserializer.deserialize_any(AnyValue)
     }
 }

@@ -18,16 +18,16 @@
 //! # The same results as Python
 //!
 //! The results are those of the same formulas in Python (`bench/peer/handler_module.py`), to the last bit: integers
-//! add up exactly and divide with one rounding ([`number`]), floats add up from left to right, and
-//! `round(x, 2)` decides by the exact binary value, ties to even ([`round`]), so that 15.625 gives 15.62. A key that
+//! add up exactly and divide with one rounding (`number.rs`), floats add up from left to right, and
+//! `round(x, 2)` decides by the exact binary value, ties to even (`round.rs`), so that 15.625 gives 15.62. A key that
 //! comes twice counts with its last value in its first place; of the two spellings of a counter, the one in the later
 //! place counts. An integer beyond 64 bits is taken as the nearest double.
 //!
 //! A number is what JSON calls one: where Python takes `true` for 1, this is an error. An ill-typed value that
 //! no result needs (a counter of `lo`) is no error in either.
 #![forbid(unsafe_code)]
-#![warn(rustdoc::private_intra_doc_links)]
 
+mod figure;
 mod input;
 mod number;
 mod round;
@@ -38,6 +38,7 @@ mod report;
 
 mod ordered;
 
+use figure::Fault;
 use history::History;
 use input::Input;
 use plugin_api::{Context, Result};
@@ -51,9 +52,9 @@ fn handler(input: Input, context: &mut Context<History>) -> Result<Report> {
         memory_cache: calculate::percent(memory.cached + memory.buffers, memory.total),
         cpu_utilization: input.cpus.try_map(|name, value| {
             let value = value.number(|| input::cpu_key(name))?;
-            Ok::<_, input::Fault>(context.env.mean_with(name, value.to_f64()))
+            Ok::<_, Fault>(context.env.mean_with(name, value.to_f64()))
         })?,
-        timestamp: input.timestamp.ok_or(input::Fault::Missing("timestamp"))?,
+        timestamp: input.timestamp.ok_or(Fault::Missing("timestamp"))?,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Values by name, in the order in which the names first came: what a dict is in Python.
 
-use std::{collections::HashMap, fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -11,7 +11,7 @@ use serde::{
 ///
 /// Names mostly come again in the order of the last time, so a name is first compared with the one found before and
 /// with the one after that. Names that come in ascending order are new when they are beyond the last. Otherwise few
-/// are searched through one by one, many looked up in a map. All names lie in one string: few and
+/// are searched through one by one, many by halves. All names lie in one string: few and
 /// short as they are, allocations would cost more than all the rest.
 pub struct Ordered<T> {
     names: String,
@@ -20,8 +20,8 @@ pub struct Ordered<T> {
     recent: usize,
     /// Whether each name is shorter than the next one or, as long, before it: such as 0, 1, … 10.
     ascending: bool,
-    /// The places by name, kept when there are more than [`FEW`].
-    places: HashMap<String, usize>,
+    /// The places in the order of their names, kept when there are more than [`FEW`].
+    by_name: Vec<usize>,
 }
 
 struct Entry<T> {
@@ -30,7 +30,7 @@ struct Entry<T> {
     value: T,
 }
 
-/// So many names are faster compared one by one than hashed.
+/// So many names are faster compared one by one than by halves.
 const FEW: usize = 32;
 
 /// Room for so many names is made at once.
@@ -56,11 +56,18 @@ impl<T: Default> Ordered<T> {
         }
         self.ascending &= place == 0 || is_before(self.name(place - 1), name);
         self.names.push_str(name);
-        self.entries.push(Entry { name_end: self.names.len(), value: T::default() });
-        if place == FEW {
-            self.places = (0..=place).map(|place| (self.name(place).to_owned(), place)).collect();
-        } else if place > FEW {
-            self.places.insert(name.to_owned(), place);
+        self.entries.push(Entry {
+            name_end: self.names.len(),
+            value: T::default(),
+        });
+        if place >= FEW {
+            for place in self.by_name.len()..=place {
+                let name = self.name(place);
+                let before = self
+                    .by_name
+                    .partition_point(|&other| self.name(other) < name);
+                self.by_name.insert(before, place);
+            }
         }
         place
     }
@@ -88,20 +95,49 @@ impl<T> Ordered<T> {
     }
 
     /// The same names with other values, if there is one for each.
-    pub fn try_map<U, E>(self, mut value: impl FnMut(&str, T) -> Result<U, E>) -> Result<Ordered<U>, E> {
-        let Self { names, entries, recent, ascending, places } = self;
+    pub fn try_map<U, E>(
+        self,
+        mut value: impl FnMut(&str, T) -> Result<U, E>,
+    ) -> Result<Ordered<U>, E> {
+        let Self {
+            names,
+            entries,
+            recent,
+            ascending,
+            by_name,
+        } = self;
         let mut start = 0;
         let mut mapped = Vec::with_capacity(entries.len());
-        for Entry { name_end, value: old } in entries {
-            mapped.push(Entry { name_end, value: value(&names[start..name_end], old)? });
+        for Entry {
+            name_end,
+            value: old,
+        } in entries
+        {
+            mapped.push(Entry {
+                name_end,
+                value: value(&names[start..name_end], old)?,
+            });
             start = name_end;
         }
-        Ok(Ordered { names, entries: mapped, recent, ascending, places })
+        Ok(Ordered {
+            names,
+            entries: mapped,
+            recent,
+            ascending,
+            by_name,
+        })
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        let next = if self.recent + 1 < self.len() { self.recent + 1 } else { 0 };
-        if let Some(place) = [next, self.recent].into_iter().find(|&place| place < self.len() && self.name(place) == name) {
+        let next = if self.recent + 1 < self.len() {
+            self.recent + 1
+        } else {
+            0
+        };
+        if let Some(place) = [next, self.recent]
+            .into_iter()
+            .find(|&place| place < self.len() && self.name(place) == name)
+        {
             return Some(place);
         }
         if self.ascending && self.len() > 0 && is_before(self.name(self.len() - 1), name) {
@@ -109,19 +145,32 @@ impl<T> Ordered<T> {
         } else if self.len() <= FEW {
             self.iter().position(|(other, _)| other == name)
         } else {
-            self.places.get(name).copied()
+            let found = self
+                .by_name
+                .binary_search_by(|&place| self.name(place).cmp(name));
+            found.ok().map(|found| self.by_name[found])
         }
     }
 
     fn name(&self, place: usize) -> &str {
-        let start = if place == 0 { 0 } else { self.entries[place - 1].name_end };
+        let start = if place == 0 {
+            0
+        } else {
+            self.entries[place - 1].name_end
+        };
         &self.names[start..self.entries[place].name_end]
     }
 }
 
 impl<T> Default for Ordered<T> {
     fn default() -> Self {
-        Self { names: String::new(), entries: Vec::new(), recent: 0, ascending: true, places: HashMap::new() }
+        Self {
+            names: String::new(),
+            entries: Vec::new(),
+            recent: 0,
+            ascending: true,
+            by_name: Vec::new(),
+        }
     }
 }
 
@@ -182,7 +231,12 @@ mod tests {
         for name in &expected {
             ordered.place(name);
         }
-        for (place, name) in expected.iter().enumerate().rev().chain(expected.iter().enumerate().step_by(7)) {
+        for (place, name) in expected
+            .iter()
+            .enumerate()
+            .rev()
+            .chain(expected.iter().enumerate().step_by(7))
+        {
             assert_eq!(ordered.place(name), place);
         }
         assert_eq!(names(&ordered), expected);

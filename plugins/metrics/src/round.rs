@@ -22,7 +22,11 @@ pub fn to_2_decimals(value: f64) -> f64 {
 
 /// `numerator` / 2^shift as the nearest integer, ties to even.
 fn nearest(numerator: u64, shift: u32) -> u64 {
-    let (whole, rest, half) = (numerator >> shift, numerator & ((1 << shift) - 1), 1 << (shift - 1));
+    let (whole, rest, half) = (
+        numerator >> shift,
+        numerator & ((1 << shift) - 1),
+        1 << (shift - 1),
+    );
     whole + u64::from(rest > half || rest == half && whole % 2 == 1)
 }
 
