@@ -39,10 +39,7 @@ impl CpuTimes {
     pub(crate) fn parse(stat: &str) -> Result<Self, Error> {
         let mut times = BTreeMap::new();
         for line in stat.lines() {
-            let Some((number, ticks)) = line
-                .strip_prefix("cpu")
-                .and_then(|rest| rest.split_once(' '))
-            else {
+            let Some((number, ticks)) = line.strip_prefix("cpu").and_then(|rest| rest.split_once(' ')) else {
                 continue;
             };
             if number.is_empty() {
@@ -76,11 +73,7 @@ impl CpuStats {
                 .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
                 .ok_or_else(|| unexpected(name))
         };
-        Ok(Self {
-            ctx_switches: count("ctxt")?,
-            interrupts: count("intr")?,
-            soft_interrupts: count("softirq")?,
-        })
+        Ok(Self { ctx_switches: count("ctxt")?, interrupts: count("intr")?, soft_interrupts: count("softirq")? })
     }
 }
 
@@ -93,16 +86,10 @@ pub(crate) fn mean_frequency(sources: &Sources) -> Option<f64> {
         .filter(|line| line.to_ascii_lowercase().starts_with("cpu mhz"))
         .filter_map(|line| line.split_once(':')?.1.trim().parse().ok())
         .collect();
-    let from_sysfs: Vec<f64> = sources
-        .scaling_cur_freq
-        .iter()
-        .filter_map(|khz| Some(khz.trim().parse::<f64>().ok()? / 1000.0))
-        .collect();
-    let chosen = if from_sysfs.is_empty() || from_sysfs.len() == from_cpuinfo.len() {
-        from_cpuinfo
-    } else {
-        from_sysfs
-    };
+    let from_sysfs: Vec<f64> =
+        sources.scaling_cur_freq.iter().filter_map(|khz| Some(khz.trim().parse::<f64>().ok()? / 1000.0)).collect();
+    let chosen =
+        if from_sysfs.is_empty() || from_sysfs.len() == from_cpuinfo.len() { from_cpuinfo } else { from_sysfs };
     (!chosen.is_empty()).then(|| chosen.iter().sum::<f64>() / chosen.len() as f64)
 }
 
@@ -126,10 +113,7 @@ fn busy_percent(before: &Ticks, now: &Ticks) -> f64 {
 }
 
 fn unexpected(expected: &str) -> Error {
-    Error::Unexpected {
-        path: "/proc/stat",
-        expected: expected.to_owned(),
-    }
+    Error::Unexpected { path: "/proc/stat", expected: expected.to_owned() }
 }
 
 #[cfg(test)]
@@ -162,11 +146,7 @@ softirq 6170469 0 1 2
 
     #[test]
     fn counts_are_the_totals_of_their_lines() {
-        let expected = CpuStats {
-            ctx_switches: 7_082_047,
-            interrupts: 182_420,
-            soft_interrupts: 6_170_469,
-        };
+        let expected = CpuStats { ctx_switches: 7_082_047, interrupts: 182_420, soft_interrupts: 6_170_469 };
         assert_eq!(CpuStats::parse(STAT).unwrap(), expected);
     }
 
@@ -181,10 +161,7 @@ softirq 6170469 0 1 2
         let error = CpuTimes::parse("cpu0 much\n").unwrap_err();
         assert_eq!(error.to_string(), "/proc/stat has no cpu0 that can be read");
         let error = CpuStats::parse("ctxt 1\nintr 2\n").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "/proc/stat has no softirq that can be read"
-        );
+        assert_eq!(error.to_string(), "/proc/stat has no softirq that can be read");
     }
 
     #[test]
@@ -198,23 +175,14 @@ softirq 6170469 0 1 2
     #[test]
     fn waiting_for_io_is_idle_and_guests_count_once() {
         let before = [0; 10];
-        assert_eq!(
-            busy_percent(&before, &[10, 0, 0, 30, 60, 0, 0, 0, 0, 0]),
-            10.0
-        );
-        assert_eq!(
-            busy_percent(&before, &[50, 0, 0, 50, 0, 0, 0, 0, 50, 0]),
-            50.0
-        );
+        assert_eq!(busy_percent(&before, &[10, 0, 0, 30, 60, 0, 0, 0, 0, 0]), 10.0);
+        assert_eq!(busy_percent(&before, &[50, 0, 0, 50, 0, 0, 0, 0, 50, 0]), 50.0);
     }
 
     #[test]
     fn a_time_that_went_back_stands_still() {
         let before = [100, 0, 0, 100, 50, 0, 0, 0, 0, 0];
-        assert_eq!(
-            busy_percent(&before, &[101, 0, 0, 103, 20, 0, 0, 0, 0, 0]),
-            25.0
-        );
+        assert_eq!(busy_percent(&before, &[101, 0, 0, 103, 20, 0, 0, 0, 0, 0]), 25.0);
         assert_eq!(busy_percent(&before, &before), 0.0);
     }
 
@@ -244,10 +212,7 @@ softirq 6170469 0 1 2
     fn times_come_back_from_json() {
         let before = times(&[(0, [1; 10]), (12, [2; 10])]);
         let json = serde_json::to_string(&before).unwrap();
-        assert_eq!(
-            json,
-            r#"{"0":[1,1,1,1,1,1,1,1,1,1],"12":[2,2,2,2,2,2,2,2,2,2]}"#
-        );
+        assert_eq!(json, r#"{"0":[1,1,1,1,1,1,1,1,1,1],"12":[2,2,2,2,2,2,2,2,2,2]}"#);
         assert_eq!(serde_json::from_str::<CpuTimes>(&json).unwrap(), before);
     }
 }

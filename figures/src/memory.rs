@@ -35,10 +35,7 @@ impl VirtualMemory {
     pub(crate) fn parse(meminfo: &str) -> Result<Self, Error> {
         Meminfo::from_read(meminfo.as_bytes())
             .map(|meminfo| Self::of(&meminfo))
-            .map_err(|error| Error::Unexpected {
-                path: "/proc/meminfo",
-                expected: format!("memory figures ({error})"),
-            })
+            .map_err(|error| Error::Unexpected { path: "/proc/meminfo", expected: format!("memory figures ({error})") })
     }
 
     /// As psutil and `free` see it. Where the kernel doesn't say what is available (before 3.14, or 0 in some
@@ -118,28 +115,19 @@ VmallocChunk:       0 kB
     fn what_is_available_is_estimated_where_the_kernel_does_not_say() {
         for unsaid in ["", "MemAvailable: 0 kB\n"] {
             let meminfo = MEMINFO.replace("MemAvailable:     700 kB\n", unsaid);
-            assert_eq!(
-                VirtualMemory::parse(&meminfo).unwrap().available,
-                650 * 1024
-            );
+            assert_eq!(VirtualMemory::parse(&meminfo).unwrap().available, 650 * 1024);
         }
     }
 
     #[test]
     fn more_available_than_there_is_means_what_is_free() {
         let meminfo = MEMINFO.replace("  700 kB", "  7000 kB");
-        assert_eq!(
-            VirtualMemory::parse(&meminfo).unwrap().available,
-            400 * 1024
-        );
+        assert_eq!(VirtualMemory::parse(&meminfo).unwrap().available, 400 * 1024);
     }
 
     #[test]
     fn what_is_not_linux_is_named() {
         let error = VirtualMemory::parse("no memory\n").unwrap_err().to_string();
-        assert!(
-            error.starts_with("/proc/meminfo has no memory figures"),
-            "{error}"
-        );
+        assert!(error.starts_with("/proc/meminfo has no memory figures"), "{error}");
     }
 }

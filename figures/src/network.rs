@@ -27,11 +27,8 @@ pub struct Counters {
 
 /// Each interface's name and counters, by name.
 pub(crate) fn parse(net_dev: &str) -> Result<Vec<(String, Counters)>, Error> {
-    let InterfaceDeviceStatus(interfaces) =
-        FromRead::from_read(net_dev.as_bytes()).map_err(|error| Error::Unexpected {
-            path: "/proc/net/dev",
-            expected: format!("counters ({error})"),
-        })?;
+    let InterfaceDeviceStatus(interfaces) = FromRead::from_read(net_dev.as_bytes())
+        .map_err(|error| Error::Unexpected { path: "/proc/net/dev", expected: format!("counters ({error})") })?;
     let mut named: Vec<_> = interfaces
         .into_values()
         .map(|status| {
@@ -84,9 +81,6 @@ Inter-|   Receive                                                |  Transmit
     #[test]
     fn what_is_not_linux_is_named() {
         let error = parse("one\ntwo\neth0: many\n").unwrap_err().to_string();
-        assert!(
-            error.starts_with("/proc/net/dev has no counters"),
-            "{error}"
-        );
+        assert!(error.starts_with("/proc/net/dev has no counters"), "{error}");
     }
 }

@@ -20,10 +20,7 @@ impl Figures {
         if self.timestamp < std::time::UNIX_EPOCH {
             return Err(M::Error::custom("the clock stands before 1970"));
         }
-        map.serialize_entry(
-            "timestamp",
-            &format_args!("{}", humantime::format_rfc3339_micros(self.timestamp)),
-        )?;
+        map.serialize_entry("timestamp", &format_args!("{}", humantime::format_rfc3339_micros(self.timestamp)))?;
         for (number, percent) in &self.cpu_percent {
             map.serialize_entry(&format_args!("cpu_percent-{number}"), percent)?;
         }
@@ -100,11 +97,7 @@ mod tests {
             cpu_percent: vec![(0, 12.5), (2, 0.0)],
             cpu_freq_current: None,
             n_pids: 7,
-            cpu_stats: CpuStats {
-                ctx_switches: 1,
-                interrupts: 2,
-                soft_interrupts: 3,
-            },
+            cpu_stats: CpuStats { ctx_switches: 1, interrupts: 2, soft_interrupts: 3 },
             virtual_memory: VirtualMemory {
                 total: 10,
                 available: 9,

@@ -40,10 +40,7 @@ impl Sources {
             meminfo: text("/proc/meminfo")?,
             net_dev: text("/proc/net/dev")?,
             cpuinfo: fs::read_to_string("/proc/cpuinfo").unwrap_or_default(),
-            scaling_cur_freq: policies()
-                .iter()
-                .filter_map(|policy| current_frequency(policy))
-                .collect(),
+            scaling_cur_freq: policies().iter().filter_map(|policy| current_frequency(policy)).collect(),
             processes: processes()?,
         })
     }
@@ -58,33 +55,21 @@ fn policies() -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir("/sys/devices/system/cpu/cpufreq") else {
         return Vec::new();
     };
-    entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.join("scaling_min_freq").exists())
-        .collect()
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.join("scaling_min_freq").exists()).collect()
 }
 
 fn current_frequency(policy: &Path) -> Option<String> {
-    ["scaling_cur_freq", "cpuinfo_cur_freq"]
-        .iter()
-        .find_map(|name| fs::read_to_string(policy.join(name)).ok())
+    ["scaling_cur_freq", "cpuinfo_cur_freq"].iter().find_map(|name| fs::read_to_string(policy.join(name)).ok())
 }
 
 fn processes() -> Result<usize, Error> {
     let count = || -> io::Result<usize> {
         let mut count = 0;
         for entry in fs::read_dir("/proc")? {
-            let is_process = entry?
-                .file_name()
-                .as_encoded_bytes()
-                .iter()
-                .all(u8::is_ascii_digit);
+            let is_process = entry?.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit);
             count += usize::from(is_process);
         }
         Ok(count)
     };
-    count().map_err(|source| Error::Read {
-        path: "/proc",
-        source,
-    })
+    count().map_err(|source| Error::Read { path: "/proc", source })
 }

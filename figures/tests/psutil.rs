@@ -48,16 +48,10 @@ fn names_and_values_are_psutils() {
     let mut ours: BTreeMap<String, Value> = serde_json::from_value(ours).unwrap();
 
     for (name, theirs) in theirs {
-        let ours_here = ours
-            .remove(&name)
-            .unwrap_or_else(|| panic!("psutil has {name} too"));
+        let ours_here = ours.remove(&name).unwrap_or_else(|| panic!("psutil has {name} too"));
         assert_eq!(ours_here.as_f64(), theirs.as_f64(), "{name}");
         if name.contains("-bytes_") {
-            assert_eq!(
-                ours.remove(&format!("{name}1")),
-                Some(ours_here),
-                "the other spelling of {name}"
-            );
+            assert_eq!(ours.remove(&format!("{name}1")), Some(ours_here), "the other spelling of {name}");
         }
     }
     for alone in ["timestamp", "n_pids", "virtual_memory-used"] {
@@ -73,10 +67,7 @@ fn a_reading_has_a_time_and_processes() {
     assert_eq!(figures.cpu_percent.len(), times.0.len());
     let json = serde_json::to_value(figures).unwrap();
     let timestamp = json["timestamp"].as_str().unwrap();
-    assert!(
-        timestamp.contains('T') && timestamp.ends_with('Z'),
-        "{timestamp}"
-    );
+    assert!(timestamp.contains('T') && timestamp.ends_with('Z'), "{timestamp}");
 }
 
 /// A folder that looks like /proc and holds what was read.
@@ -91,11 +82,7 @@ fn folder(name: &str, sources: &Sources) -> PathBuf {
 }
 
 fn psutil(folders: &[PathBuf]) -> Option<BTreeMap<String, Value>> {
-    let output = match Command::new("python3")
-        .args(["-c", PSUTIL])
-        .args(folders)
-        .output()
-    {
+    let output = match Command::new("python3").args(["-c", PSUTIL]).args(folders).output() {
         Ok(output) => output,
         Err(error) => {
             println!("skipped: python3 can't be started: {error}");

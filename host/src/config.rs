@@ -343,7 +343,9 @@ mod tests {
         .unwrap_err()
         .to_string();
         assert!(faults.starts_with("the configuration has 6 faults:"), "{faults}");
-        for variable in ["TRIGGER", "MONITORING_PERIOD", "HTTP_ADDR", "REDIS_PORT", "HANDLER_FUNCTION", "REDIS_OUTPUT_KEY"] {
+        for variable in
+            ["TRIGGER", "MONITORING_PERIOD", "HTTP_ADDR", "REDIS_PORT", "HANDLER_FUNCTION", "REDIS_OUTPUT_KEY"]
+        {
             assert!(faults.contains(&format!("\n  {variable}")), "{variable} is missing: {faults}");
         }
     }
@@ -354,13 +356,19 @@ mod tests {
         let config = resolve(Flags { output_key: Some("flag".into()), ..Flags::default() }, &variables).unwrap();
         assert_eq!(config.output.output, "flag");
         assert_eq!(config.input_key, "metrics");
-        assert_eq!(resolve(Flags { output_key: Some(String::new()), ..Flags::default() }, &variables).unwrap().output.output, "variable");
+        assert_eq!(
+            resolve(Flags { output_key: Some(String::new()), ..Flags::default() }, &variables).unwrap().output.output,
+            "variable"
+        );
     }
 
     #[test]
     fn interval_is_an_alias_of_monitoring_period() {
         assert_eq!(with_output(&[("INTERVAL", "0.25")]).unwrap().period, Duration::from_millis(250));
-        assert_eq!(with_output(&[("INTERVAL", "9"), ("MONITORING_PERIOD", "2")]).unwrap().period, Duration::from_secs(2));
+        assert_eq!(
+            with_output(&[("INTERVAL", "9"), ("MONITORING_PERIOD", "2")]).unwrap().period,
+            Duration::from_secs(2)
+        );
         for bad in ["0", "-1", "nan", "inf", "1e99"] {
             assert!(with_output(&[("INTERVAL", bad)]).unwrap_err().to_string().contains("INTERVAL"), "{bad}");
         }

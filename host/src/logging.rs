@@ -11,9 +11,8 @@ use crate::config::LogFormat;
 
 /// Starts writing log records. `filter` is what `RUST_LOG` holds; without it, `info`.
 pub fn start(format: LogFormat, filter: Option<&str>) {
-    let filter = EnvFilter::builder()
-        .with_default_directive(HostFilter::INFO.into())
-        .parse_lossy(filter.unwrap_or_default());
+    let filter =
+        EnvFilter::builder().with_default_directive(HostFilter::INFO.into()).parse_lossy(filter.unwrap_or_default());
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
         LogFormat::Text => subscriber.with_target(false).with_ansi(false).init(),

@@ -9,7 +9,11 @@ use serde_json::Value;
 use support::{invoke, plugin, plugin_host, root, text};
 
 fn lines(output: &[u8]) -> Vec<Value> {
-    output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect()
+    output
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
 }
 
 #[test]

@@ -96,7 +96,8 @@ fn a_real_32_bit_library_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let source = file(&folder, "x.c", b"int handler;");
     let library = folder.path().join("lib32.so");
-    let built = Command::new("cc").args(["-m32", "-shared", "-nostdlib", "-fPIC", "-o"]).arg(&library).arg(source).output();
+    let built =
+        Command::new("cc").args(["-m32", "-shared", "-nostdlib", "-fPIC", "-o"]).arg(&library).arg(source).output();
     if !built.as_ref().is_ok_and(|built| built.status.success()) {
         println!("skipped: this C compiler builds no 32-bit libraries");
         return;

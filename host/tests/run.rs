@@ -313,7 +313,9 @@ fn an_env_that_cannot_be_read_keeps_the_host_from_working_and_stays() {
     assert_eq!(redis.saved().unwrap(), before);
 
     let host = redis.host("handler", &[]);
-    redis.write(r#"{"timestamp": 1, "virtual_memory-total": 1, "virtual_memory-cached": 0, "virtual_memory-buffers": 0}"#);
+    redis.write(
+        r#"{"timestamp": 1, "virtual_memory-total": 1, "virtual_memory-cached": 0, "virtual_memory-buffers": 0}"#,
+    );
     redis.wait_for_sequence(2);
     assert!(host.stop().success());
 }
@@ -396,7 +398,11 @@ fn json_logs_are_one_object_a_line() {
     assert_eq!((&called["fields"]["key"], &called["level"]), (&json!("metrics"), &json!("INFO")));
     assert!(called["fields"]["us"].is_u64() && called["fields"]["output_bytes"] == 21, "{called}");
     let record: Value = serde_json::from_str(&host.wait_for_log("adding 1")).unwrap();
-    assert_eq!((&record["fields"]["plugin"], &record["span"]["handler"]), (&json!("fixture"), &json!("sum")), "{record}");
+    assert_eq!(
+        (&record["fields"]["plugin"], &record["span"]["handler"]),
+        (&json!("fixture"), &json!("sum")),
+        "{record}"
+    );
 }
 
 #[test]
@@ -410,7 +416,9 @@ fn a_sqlite_file_serves_as_well() {
     for sequence in 1..=3 {
         let input = json!({"add": sequence}).to_string();
         runtime.block_on(store.write("metrics", input.as_bytes())).unwrap();
-        wait_for("a commit", || runtime.block_on(store.saved(&keys)).unwrap().filter(|saved| saved.sequence == sequence));
+        wait_for("a commit", || {
+            runtime.block_on(store.saved(&keys)).unwrap().filter(|saved| saved.sequence == sequence)
+        });
     }
     assert_eq!(runtime.block_on(store.read("out")).unwrap().unwrap(), br#"{"calls":3,"sum":6.0}"#);
     assert!(host.stop().success());

@@ -63,8 +63,8 @@ mod json;
 pub mod testing;
 mod value;
 
-pub use log;
 pub use context::{Context, Env};
+pub use log;
 pub use serde_json::{Map, Value, json};
 pub use value::{Input, Output, Raw};
 

@@ -28,9 +28,7 @@ pub enum AddressError {
     )]
     Scheme(String),
     /// There is nothing before a colon.
-    #[error(
-        "store address names no scheme: write redis://[user[:password]@]host[:port][/db] or sqlite:PATH"
-    )]
+    #[error("store address names no scheme: write redis://[user[:password]@]host[:port][/db] or sqlite:PATH")]
     NoScheme,
     /// A `redis://` address that doesn't parse.
     #[error(
@@ -39,9 +37,7 @@ pub enum AddressError {
     )]
     Redis(String),
     /// A `sqlite:` address that names no file.
-    #[error(
-        "sqlite address names no file ({0}): write sqlite:PATH, for example sqlite:/var/lib/host.db"
-    )]
+    #[error("sqlite address names no file ({0}): write sqlite:PATH, for example sqlite:/var/lib/host.db")]
     Sqlite(&'static str),
 }
 
@@ -69,9 +65,7 @@ impl Address {
     pub fn redis(host: impl Into<String>, port: u16) -> Address {
         let address = ConnectionAddr::Tcp(host.into(), port);
         // The conversion of a plain address has no way to fail, but its signature has.
-        let server = address
-            .into_connection_info()
-            .expect("a TCP address is a connection's information");
+        let server = address.into_connection_info().expect("a TCP address is a connection's information");
         Address(Place::Redis(server))
     }
 
@@ -113,8 +107,7 @@ impl Address {
 
 fn parse_redis(text: &str) -> Result<Address, AddressError> {
     let bad = |why: &str| AddressError::Redis(why.to_owned());
-    let url =
-        redis::parse_redis_url(text).ok_or_else(|| bad("host, port or an escape is malformed"))?;
+    let url = redis::parse_redis_url(text).ok_or_else(|| bad("host, port or an escape is malformed"))?;
     // In `redis://user:12#3@host` the part before the '#' reads as host and port: a password that was not encoded
     // would be taken for them, and shown.
     if url.fragment().is_some() || url.query().is_some() {
@@ -123,9 +116,7 @@ fn parse_redis(text: &str) -> Result<Address, AddressError> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err(bad("it names no host"));
     }
-    let server = url
-        .into_connection_info()
-        .map_err(|error| bad(&error.to_string()))?;
+    let server = url.into_connection_info().map_err(|error| bad(&error.to_string()))?;
     if server.redis_settings().db() < 0 {
         return Err(bad("its database number is negative"));
     }
@@ -135,13 +126,9 @@ fn parse_redis(text: &str) -> Result<Address, AddressError> {
 fn parse_sqlite(path: &str) -> Result<Address, AddressError> {
     match path {
         "" => Err(AddressError::Sqlite("the path is empty")),
-        ":memory:" => Err(AddressError::Sqlite(
-            "other processes can't read a database in memory",
-        )),
+        ":memory:" => Err(AddressError::Sqlite("other processes can't read a database in memory")),
         // Some take the two slashes for the start of an absolute path, some for the end of the scheme.
-        _ if path.starts_with("//") => {
-            Err(AddressError::Sqlite("the path starts with two slashes"))
-        }
+        _ if path.starts_with("//") => Err(AddressError::Sqlite("the path starts with two slashes")),
         _ if path.contains('\0') => Err(AddressError::Sqlite("the path holds a zero byte")),
         _ => Ok(Address::sqlite(path)),
     }
@@ -150,9 +137,7 @@ fn parse_sqlite(path: &str) -> Result<Address, AddressError> {
 /// The characters that RFC 3986, section 3.1 allows.
 fn is_scheme(text: &str) -> bool {
     text.starts_with(|first: char| first.is_ascii_alphabetic())
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 impl fmt::Display for Address {

@@ -69,9 +69,7 @@ pub struct Entry {
 impl Commit<'_> {
     /// The sequence that the store has once this is applied.
     pub(crate) fn next_sequence(&self) -> Result<u64, Cause> {
-        self.sequence
-            .checked_add(1)
-            .ok_or_else(|| Cause::Corrupt(format!("sequence {} can't grow", self.sequence)))
+        self.sequence.checked_add(1).ok_or_else(|| Cause::Corrupt(format!("sequence {} can't grow", self.sequence)))
     }
 
     /// The fields of the hash `{out}:env`, but for `sequence`.
@@ -88,25 +86,20 @@ impl Commit<'_> {
 
 impl Saved {
     /// Reads the hash `{out}:env`. `None` where nothing was committed: no hash, or one whose sequence is 0.
-    pub(crate) fn from_fields(
-        mut fields: HashMap<String, Vec<u8>>,
-    ) -> Result<Option<Saved>, Cause> {
+    pub(crate) fn from_fields(mut fields: HashMap<String, Vec<u8>>) -> Result<Option<Saved>, Cause> {
         if fields.is_empty() {
             return Ok(None);
         }
         let mut take = |name: &str| {
-            fields
-                .remove(name)
-                .ok_or_else(|| Cause::Corrupt(format!("the env's hash has no field {name}")))
+            fields.remove(name).ok_or_else(|| Cause::Corrupt(format!("the env's hash has no field {name}")))
         };
         let sequence = parse_sequence(&take("sequence")?)?;
         if sequence == 0 {
             return Ok(None);
         }
         let mut text = |name: &str| {
-            String::from_utf8(take(name)?).map_err(|error| {
-                Cause::Corrupt(format!("the env's field {name} isn't text: {error}"))
-            })
+            String::from_utf8(take(name)?)
+                .map_err(|error| Cause::Corrupt(format!("the env's field {name} isn't text: {error}")))
         };
         Ok(Some(Saved {
             sequence,
@@ -128,8 +121,6 @@ pub(crate) fn parse_sequence(text: &[u8]) -> Result<u64, Cause> {
         .filter(|number| number.to_string().as_bytes() == text)
         .ok_or_else(|| {
             let shown = String::from_utf8_lossy(text);
-            Cause::Corrupt(format!(
-                "the env's sequence is {shown:?}, which isn't a number"
-            ))
+            Cause::Corrupt(format!("the env's sequence is {shown:?}, which isn't a number"))
         })
 }

@@ -29,54 +29,34 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub fn new(server: ConnectionInfo, credentials: Credentials) -> Redis {
-        Redis {
-            connection: Connection::new(server, credentials),
-        }
+        Redis { connection: Connection::new(server, credentials) }
     }
 
     pub async fn ping(&self) -> Outcome<()> {
-        self.connection
-            .use_for("", async |server| cmd("PING").exec_async(server).await)
-            .await
+        self.connection.use_for("", async |server| cmd("PING").exec_async(server).await).await
     }
 
     pub async fn read(&self, key: &str) -> Outcome<Option<Vec<u8>>> {
-        self.connection
-            .use_for(key, async |server| {
-                cmd("GET").arg(key).query_async(server).await
-            })
-            .await
+        self.connection.use_for(key, async |server| cmd("GET").arg(key).query_async(server).await).await
     }
 
-    pub async fn write(
-        &self,
-        key: &str,
-        bytes: &[u8],
-        time_to_live: Option<Duration>,
-    ) -> Outcome<()> {
+    pub async fn write(&self, key: &str, bytes: &[u8], time_to_live: Option<Duration>) -> Outcome<()> {
         let mut set = cmd("SET");
         set.arg(key).arg(bytes);
         if let Some(time_to_live) = time_to_live {
             let milliseconds = i64::try_from(time_to_live.as_millis()).unwrap_or(LONGEST);
             set.arg("PX").arg(milliseconds.clamp(1, LONGEST));
         }
-        self.connection
-            .use_for(key, async |server| set.exec_async(server).await)
-            .await
+        self.connection.use_for(key, async |server| set.exec_async(server).await).await
     }
 
     pub async fn saved(&self, keys: &Keys) -> Outcome<Option<Saved>> {
         let fields: HashMap<Vec<u8>, Vec<u8>> = self
             .connection
-            .use_for(&keys.env, async |server| {
-                cmd("HGETALL").arg(&keys.env).query_async(server).await
-            })
+            .use_for(&keys.env, async |server| cmd("HGETALL").arg(&keys.env).query_async(server).await)
             .await?;
         Saved::from_fields(
-            fields
-                .into_iter()
-                .map(|(name, value)| (String::from_utf8_lossy(&name).into_owned(), value))
-                .collect(),
+            fields.into_iter().map(|(name, value)| (String::from_utf8_lossy(&name).into_owned(), value)).collect(),
         )
     }
 
@@ -84,26 +64,16 @@ impl Redis {
         let keys = commit.keys;
         let mut script = COMMIT.key(&keys.output);
         script.key(&keys.env).key(&keys.history);
-        script
-            .arg(commit.sequence)
-            .arg(commit.next_sequence()?)
-            .arg(commit.output)
-            .arg(commit.history_length);
+        script.arg(commit.sequence).arg(commit.next_sequence()?).arg(commit.output).arg(commit.history_length);
         for (name, value) in commit.fields() {
             script.arg(name).arg(value);
         }
-        let (word, detail): (String, Vec<u8>) = self
-            .connection
-            .use_for(&keys.output, async |server| {
-                script.invoke_async(server).await
-            })
-            .await?;
+        let (word, detail): (String, Vec<u8>) =
+            self.connection.use_for(&keys.output, async |server| script.invoke_async(server).await).await?;
         let text = String::from_utf8_lossy(&detail).into_owned();
         match word.as_str() {
             "applied" => Ok(Committed::Applied),
-            "refused" => Ok(Committed::Refused {
-                sequence: parse_sequence(&detail)?,
-            }),
+            "refused" => Ok(Committed::Refused { sequence: parse_sequence(&detail)? }),
             "wrong type" => Err(Cause::WrongType { key: text }),
             _ => Err(Cause::Corrupt(text)),
         }
@@ -111,37 +81,19 @@ impl Redis {
 
     pub async fn history(&self, keys: &Keys, newest: usize) -> Outcome<Vec<Entry>> {
         let mut range = cmd("XREVRANGE");
-        range
-            .arg(&keys.history)
-            .arg("+")
-            .arg("-")
-            .arg("COUNT")
-            .arg(newest);
-        let reply: StreamRangeReply = self
-            .connection
-            .use_for(&keys.history, async |server| {
-                range.query_async(server).await
-            })
-            .await?;
+        range.arg(&keys.history).arg("+").arg("-").arg("COUNT").arg(newest);
+        let reply: StreamRangeReply =
+            self.connection.use_for(&keys.history, async |server| range.query_async(server).await).await?;
         let entry = |found: ::redis::streams::StreamId| match found.get("data") {
             Some(data) => Ok(Entry { id: found.id, data }),
-            None => Err(Cause::Corrupt(format!(
-                "history entry {} has no field data",
-                found.id
-            ))),
+            None => Err(Cause::Corrupt(format!("history entry {} has no field data", found.id))),
         };
         reply.ids.into_iter().rev().map(entry).collect()
     }
 
     pub async fn forget(&self, keys: &Keys) -> Outcome<()> {
         let mut unlink = cmd("DEL");
-        unlink
-            .arg(&keys.output)
-            .arg(&keys.env)
-            .arg(&keys.history)
-            .arg(&keys.status);
-        self.connection
-            .use_for(&keys.output, async |server| unlink.exec_async(server).await)
-            .await
+        unlink.arg(&keys.output).arg(&keys.env).arg(&keys.history).arg(&keys.status);
+        self.connection.use_for(&keys.output, async |server| unlink.exec_async(server).await).await
     }
 }

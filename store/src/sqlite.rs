@@ -25,10 +25,7 @@ pub(crate) struct Sqlite {
 
 impl Sqlite {
     pub fn new(path: PathBuf) -> Sqlite {
-        Sqlite {
-            path,
-            file: Arc::default(),
-        }
+        Sqlite { path, file: Arc::default() }
     }
 
     pub async fn ping(&self) -> Outcome<()> {
@@ -44,12 +41,7 @@ impl Sqlite {
         .await
     }
 
-    pub async fn write(
-        &self,
-        key: &str,
-        bytes: &[u8],
-        time_to_live: Option<Duration>,
-    ) -> Outcome<()> {
+    pub async fn write(&self, key: &str, bytes: &[u8], time_to_live: Option<Duration>) -> Outcome<()> {
         let (key, bytes) = (key.to_owned(), bytes.to_owned());
         self.writing(move |transaction| {
             tables::remove(transaction, &key)?;
@@ -70,9 +62,7 @@ impl Sqlite {
     pub async fn commit(&self, commit: &Commit<'_>) -> Outcome<Committed> {
         let keys = commit.keys.clone();
         let (expected, next) = (commit.sequence, commit.next_sequence()?);
-        let fields = commit
-            .fields()
-            .map(|(name, value)| (name, value.to_owned()));
+        let fields = commit.fields().map(|(name, value)| (name, value.to_owned()));
         let output = commit.output.to_owned();
         let history_length = commit.history_length;
         self.writing(move |transaction| {
@@ -81,8 +71,7 @@ impl Sqlite {
                 None => 0,
                 Some(_) => {
                     let text = tables::fields(transaction, &keys.env)?.remove("sequence");
-                    let missing =
-                        || Cause::Corrupt("the env's hash has no field sequence".to_owned());
+                    let missing = || Cause::Corrupt("the env's hash has no field sequence".to_owned());
                     parse_sequence(&text.ok_or_else(missing)?)?
                 }
             };
@@ -93,13 +82,7 @@ impl Sqlite {
                 tables::expect(transaction, &keys.history, Kind::Stream)?;
                 tables::append(transaction, &keys.history, &output, history_length)?;
             }
-            tables::put(
-                transaction,
-                &keys.env,
-                "sequence",
-                next.to_string().as_bytes(),
-                None,
-            )?;
+            tables::put(transaction, &keys.env, "sequence", next.to_string().as_bytes(), None)?;
             for (name, value) in &fields {
                 tables::put(transaction, &keys.env, name, value, None)?;
             }
@@ -134,8 +117,7 @@ impl Sqlite {
         &self,
         operation: impl FnOnce(&Transaction<'_>) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
-        self.transact(TransactionBehavior::Deferred, operation)
-            .await
+        self.transact(TransactionBehavior::Deferred, operation).await
     }
 
     /// The write lock is taken at once: a transaction that reads first and then wants to write would fail, without
@@ -144,8 +126,7 @@ impl Sqlite {
         &self,
         operation: impl FnOnce(&Transaction<'_>) -> Outcome<T> + Send + 'static,
     ) -> Outcome<T> {
-        self.transact(TransactionBehavior::Immediate, operation)
-            .await
+        self.transact(TransactionBehavior::Immediate, operation).await
     }
 
     /// Runs `operation` in one transaction on a thread that may block; an error undoes all of it. Opens the file if it
@@ -170,8 +151,6 @@ impl Sqlite {
             }
             outcome
         };
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|error| Cause::Other(error.to_string()))?
+        tokio::task::spawn_blocking(work).await.map_err(|error| Cause::Other(error.to_string()))?
     }
 }

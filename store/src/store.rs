@@ -33,15 +33,10 @@ impl Store {
     /// The store at `address`, whose credentials give way to `credentials` where these are set.
     pub fn new(address: Address, credentials: Credentials) -> Store {
         let backend = match address.place() {
-            Place::Redis(server) => {
-                Backend::Redis(Box::new(Redis::new(server.clone(), credentials)))
-            }
+            Place::Redis(server) => Backend::Redis(Box::new(Redis::new(server.clone(), credentials))),
             Place::Sqlite(path) => Backend::Sqlite(Sqlite::new(path.clone())),
         };
-        Store {
-            address: Arc::new(address),
-            backend: Arc::new(backend),
-        }
+        Store { address: Arc::new(address), backend: Arc::new(backend) }
     }
 
     /// Where it is.
@@ -123,9 +118,7 @@ impl Store {
             Backend::Redis(redis) => redis.commit(commit).await,
             Backend::Sqlite(sqlite) => sqlite.commit(commit).await,
         };
-        self.told(outcome, || {
-            format!("commit to key {:?}", commit.keys.output)
-        })
+        self.told(outcome, || format!("commit to key {:?}", commit.keys.output))
     }
 
     /// Puts `status` under the status key, where it stays for `time_to_live` (whole milliseconds, at least one).
@@ -133,12 +126,7 @@ impl Store {
     /// # Errors
     ///
     /// The store fails.
-    pub async fn announce(
-        &self,
-        keys: &Keys,
-        status: &[u8],
-        time_to_live: Duration,
-    ) -> Result<(), Error> {
+    pub async fn announce(&self, keys: &Keys, status: &[u8], time_to_live: Duration) -> Result<(), Error> {
         let outcome = match self.backend.as_ref() {
             Backend::Redis(redis) => redis.write(&keys.status, status, Some(time_to_live)).await,
             Backend::Sqlite(sqlite) => sqlite.write(&keys.status, status, Some(time_to_live)).await,
@@ -178,17 +166,11 @@ impl Store {
             Backend::Redis(redis) => redis.forget(keys).await,
             Backend::Sqlite(sqlite) => sqlite.forget(keys).await,
         };
-        self.told(outcome, || {
-            format!("remove key {:?} and its companions", keys.output)
-        })
+        self.told(outcome, || format!("remove key {:?} and its companions", keys.output))
     }
 
     fn told<T>(&self, outcome: Outcome<T>, action: impl FnOnce() -> String) -> Result<T, Error> {
-        outcome.map_err(|cause| Error {
-            action: action(),
-            store: self.address.to_string(),
-            cause,
-        })
+        outcome.map_err(|cause| Error { action: action(), store: self.address.to_string(), cause })
     }
 }
 

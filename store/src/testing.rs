@@ -32,10 +32,7 @@ pub struct RedisServer {
 impl RedisOptions {
     /// Keeps the data over a stop: every write is in an append-only file before it is answered.
     pub fn appendonly(self) -> RedisOptions {
-        self.arg("--appendonly")
-            .arg("yes")
-            .arg("--appendfsync")
-            .arg("always")
+        self.arg("--appendonly").arg("yes").arg("--appendfsync").arg("always")
     }
 
     /// Asks clients for this password.
@@ -57,12 +54,7 @@ impl RedisOptions {
     /// Where `redis-server` isn't installed or doesn't start.
     pub fn start(self) -> RedisServer {
         let folder = tempfile::tempdir().expect("a temporary folder can be created");
-        let mut server = RedisServer {
-            options: self,
-            folder,
-            port: 0,
-            child: None,
-        };
+        let mut server = RedisServer { options: self, folder, port: 0, child: None };
         // Another process may take the port between its choice and the start: then a new one is tried.
         for _ in 0..5 {
             server.port = free_port();
@@ -70,10 +62,7 @@ impl RedisOptions {
                 return server;
             }
         }
-        panic!(
-            "redis-server doesn't start: run it with {:?} to see why",
-            server.options.arguments
-        );
+        panic!("redis-server doesn't start: run it with {:?} to see why", server.options.arguments);
     }
 }
 
@@ -99,12 +88,7 @@ impl RedisServer {
 
     /// `redis://…` of the server, with its password if it has one.
     pub fn url(&self) -> String {
-        let login = self
-            .options
-            .password
-            .as_ref()
-            .map(|password| format!(":{password}@"))
-            .unwrap_or_default();
+        let login = self.options.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
         format!("redis://{login}127.0.0.1:{}", self.port)
     }
 
@@ -116,12 +100,7 @@ impl RedisServer {
     pub fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             signal(&child, "TERM");
-            let gone = eventually(|| {
-                child
-                    .try_wait()
-                    .expect("a child can be waited for")
-                    .is_some()
-            });
+            let gone = eventually(|| child.try_wait().expect("a child can be waited for").is_some());
             if !gone {
                 end(child);
                 panic!("redis-server on port {} doesn't end", self.port);
@@ -136,11 +115,7 @@ impl RedisServer {
     /// If it doesn't start.
     pub fn restart(&mut self) {
         self.stop();
-        assert!(
-            eventually(|| self.spawn()),
-            "redis-server doesn't start again on port {}",
-            self.port
-        );
+        assert!(eventually(|| self.spawn()), "redis-server doesn't start again on port {}", self.port);
     }
 
     /// Stops the process in its tracks (SIGSTOP): connections stay, answers don't come.
@@ -168,14 +143,7 @@ impl RedisServer {
     /// Starts the process and waits until it answers; false if it ends instead.
     fn spawn(&mut self) -> bool {
         let spawned = Command::new("redis-server")
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--port",
-                &self.port.to_string(),
-            ])
+            .args(["--bind", "127.0.0.1", "--save", "", "--port", &self.port.to_string()])
             .arg("--dir")
             .arg(self.folder.path())
             .args(&self.options.arguments)
@@ -185,16 +153,13 @@ impl RedisServer {
             .spawn();
         let mut child = match spawned {
             Ok(child) => child,
-            Err(error) => panic!(
-                "redis-server can't be run ({error}): install it, on Debian with apt install redis-server"
-            ),
+            Err(error) => {
+                panic!("redis-server can't be run ({error}): install it, on Debian with apt install redis-server")
+            }
         };
         let mut ended = false;
         eventually(|| {
-            ended = child
-                .try_wait()
-                .expect("a child can be waited for")
-                .is_some();
+            ended = child.try_wait().expect("a child can be waited for").is_some();
             ended || answers(self.port)
         });
         if ended {
@@ -215,10 +180,7 @@ impl Drop for RedisServer {
 
 fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a local port can be had");
-    listener
-        .local_addr()
-        .expect("a listener has an address")
-        .port()
+    listener.local_addr().expect("a listener has an address").port()
 }
 
 /// Whether a server is ready for commands; one that asks for a password is.
@@ -247,13 +209,8 @@ fn eventually(mut holds: impl FnMut() -> bool) -> bool {
 }
 
 fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill")
-        .args([&format!("-{name}"), &child.id().to_string()])
-        .status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "redis-server can't be sent SIG{name}"
-    );
+    let status = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(status.is_ok_and(|status| status.success()), "redis-server can't be sent SIG{name}");
 }
 
 fn end(mut child: Child) {

@@ -10,24 +10,9 @@ fn parse(text: &str) -> Address {
 #[test]
 fn redis_addresses_have_defaults() {
     for (text, host, port, shown) in [
-        (
-            "redis://localhost",
-            "localhost",
-            6379,
-            "redis://localhost:6379",
-        ),
-        (
-            "redis://db.example:7000/",
-            "db.example",
-            7000,
-            "redis://db.example:7000",
-        ),
-        (
-            "redis://10.0.0.1/3",
-            "10.0.0.1",
-            6379,
-            "redis://10.0.0.1:6379/3",
-        ),
+        ("redis://localhost", "localhost", 6379, "redis://localhost:6379"),
+        ("redis://db.example:7000/", "db.example", 7000, "redis://db.example:7000"),
+        ("redis://10.0.0.1/3", "10.0.0.1", 6379, "redis://10.0.0.1:6379/3"),
         ("redis://[::1]:7000", "::1", 7000, "redis://[::1]:7000"),
         ("redis://user:se%23cret@h", "h", 6379, "redis://h:6379"),
     ] {
@@ -41,18 +26,10 @@ fn redis_addresses_have_defaults() {
 
 #[test]
 fn sqlite_addresses_are_paths() {
-    for path in [
-        "store.db",
-        "/var/lib/a b.db",
-        "file:x?mode=memory",
-        "./:memory:",
-    ] {
+    for path in ["store.db", "/var/lib/a b.db", "file:x?mode=memory", "./:memory:"] {
         let address = parse(&format!("sqlite:{path}"));
         assert_eq!(address.to_string(), format!("sqlite:{path}"));
-        assert_eq!(
-            (address.host(), address.port(), address.has_password()),
-            ("", 0, false)
-        );
+        assert_eq!((address.host(), address.port(), address.has_password()), ("", 0, false));
     }
     for path in ["", ":memory:", "//store.db", "a\0b"] {
         let error = Address::parse(&format!("sqlite:{path}")).unwrap_err();
@@ -62,32 +39,15 @@ fn sqlite_addresses_are_paths() {
 
 #[test]
 fn other_schemes_are_refused_with_those_that_are_taken() {
-    for scheme in [
-        "rediss",
-        "redis+sentinel",
-        "redis+cluster",
-        "unix",
-        "http",
-        "REDIS",
-    ] {
+    for scheme in ["rediss", "redis+sentinel", "redis+cluster", "unix", "http", "REDIS"] {
         let error = Address::parse(&format!("{scheme}://u:hidden@h")).unwrap_err();
         assert_eq!(error, AddressError::Scheme(scheme.to_owned()));
         let message = error.to_string();
-        assert!(
-            message.contains("redis://") && message.contains("sqlite:PATH"),
-            "{message}"
-        );
+        assert!(message.contains("redis://") && message.contains("sqlite:PATH"), "{message}");
     }
-    assert_eq!(
-        Address::parse("unix:/run/redis.sock").unwrap_err(),
-        AddressError::Scheme("unix".to_owned())
-    );
+    assert_eq!(Address::parse("unix:/run/redis.sock").unwrap_err(), AddressError::Scheme("unix".to_owned()));
     for text in ["", "localhost", "secret:6379", "://", "1x://h"] {
-        assert_eq!(
-            Address::parse(text).unwrap_err(),
-            AddressError::NoScheme,
-            "{text}"
-        );
+        assert_eq!(Address::parse(text).unwrap_err(), AddressError::NoScheme, "{text}");
     }
 }
 
@@ -101,10 +61,7 @@ fn a_password_that_was_not_encoded_is_refused_and_not_shown() {
         "redis://:hidden/@h",
     ] {
         let message = Address::parse(text).unwrap_err().to_string();
-        assert!(
-            message.contains("percent-encoded") && !message.contains("hid"),
-            "{text}: {message}"
-        );
+        assert!(message.contains("percent-encoded") && !message.contains("hid"), "{text}: {message}");
     }
 }
 
@@ -118,15 +75,10 @@ fn whether_there_is_a_password_is_told() {
 
 #[test]
 fn credentials_hide_their_password() {
-    let credentials = Credentials {
-        username: Some("me".to_owned()),
-        password: Some(Password::Text("hunter2".to_owned())),
-    };
+    let credentials =
+        Credentials { username: Some("me".to_owned()), password: Some(Password::Text("hunter2".to_owned())) };
     let shown = format!("{credentials:?}");
-    assert!(
-        shown.contains("me") && !shown.contains("hunter2"),
-        "{shown}"
-    );
+    assert!(shown.contains("me") && !shown.contains("hunter2"), "{shown}");
 }
 
 proptest! {

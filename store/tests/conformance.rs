@@ -1,8 +1,5 @@
 //! What a store does, asked of Redis and of SQLite alike: each behaviour below is a test in both.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail by a panic, in its helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by a panic, in its helpers too")]
 
 mod conformance {
     pub mod behaviour;

@@ -9,22 +9,14 @@ fn slot(key: &[u8]) -> u16 {
     let find = |bytes: &[u8], wanted| bytes.iter().position(|&byte| byte == wanted);
     let tag = find(key, b'{').and_then(|open| {
         let rest = &key[open + 1..];
-        find(rest, b'}')
-            .filter(|&length| length > 0)
-            .map(|length| &rest[..length])
+        find(rest, b'}').filter(|&length| length > 0).map(|length| &rest[..length])
     });
     crc16(tag.unwrap_or(key)) % 16384
 }
 
 fn crc16(bytes: &[u8]) -> u16 {
     bytes.iter().fold(0, |crc: u16, &byte| {
-        (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| {
-            if crc & 0x8000 == 0 {
-                crc << 1
-            } else {
-                crc << 1 ^ 0x1021
-            }
-        })
+        (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
     })
 }
 
@@ -40,10 +32,7 @@ fn the_slot_function_is_the_specifications() {
 fn an_output_without_a_tag_is_put_in_braces() {
     let keys = Keys::of("out").unwrap();
     assert_eq!([keys.output, keys.env], ["out", "{out}:env"]);
-    assert_eq!(
-        [keys.history, keys.status],
-        ["{out}:history", "{out}:status"]
-    );
+    assert_eq!([keys.history, keys.status], ["{out}:history", "{out}:status"]);
     assert_eq!(Keys::of("a{b").unwrap().env, "{a{b}:env");
 }
 

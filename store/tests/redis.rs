@@ -1,8 +1,5 @@
 //! What only a server can do: restart, hang, change its password, run full.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test may fail by a panic, in its helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by a panic, in its helpers too")]
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -11,10 +8,7 @@ use store::testing::RedisServer;
 use store::{Address, Cause, Commit, Committed, Credentials, Error, Keys, Password, Store};
 
 fn store(server: &RedisServer) -> Store {
-    Store::new(
-        Address::parse(&server.url()).expect("the server's URL is one"),
-        Credentials::default(),
-    )
+    Store::new(Address::parse(&server.url()).expect("the server's URL is one"), Credentials::default())
 }
 
 fn commit(keys: &Keys, sequence: u64) -> Commit<'_> {
@@ -33,16 +27,11 @@ fn commit(keys: &Keys, sequence: u64) -> Commit<'_> {
 
 fn admin(server: &RedisServer) -> redis::Connection {
     let client = redis::Client::open(server.url()).expect("the server's URL is one");
-    client
-        .get_connection()
-        .expect("the server takes connections")
+    client.get_connection().expect("the server takes connections")
 }
 
 fn run(server: &RedisServer, words: &[&str]) {
-    redis::cmd(words[0])
-        .arg(&words[1..])
-        .exec(&mut admin(server))
-        .expect("the server takes the command");
+    redis::cmd(words[0]).arg(&words[1..]).exec(&mut admin(server)).expect("the server takes the command");
 }
 
 /// Asserts that under `keys` there is nothing that anyone would see.
@@ -61,19 +50,11 @@ async fn the_same_store_goes_on_after_the_server_restarted() {
     for _ in 0..2 {
         let error = store.ping().await.unwrap_err();
         assert!(matches!(error.cause, Cause::Unreachable(_)), "{error}");
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("redis://127.0.0.1:{}", server.port())),
-            "{error}"
-        );
+        assert!(error.to_string().contains(&format!("redis://127.0.0.1:{}", server.port())), "{error}");
     }
     server.restart();
     assert_eq!(store.saved(&keys).await.unwrap().unwrap().sequence, 1);
-    assert_eq!(
-        store.commit(&commit(&keys, 1)).await.unwrap(),
-        Committed::Applied
-    );
+    assert_eq!(store.commit(&commit(&keys, 1)).await.unwrap(), Committed::Applied);
 }
 
 #[tokio::test]
@@ -94,10 +75,7 @@ async fn a_password_file_that_is_put_right_is_read_again() {
     let server = RedisServer::options().password("right").start();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
-    let credentials = Credentials {
-        username: None,
-        password: Some(Password::File(file.clone())),
-    };
+    let credentials = Credentials { username: None, password: Some(Password::File(file.clone())) };
     // The URL's right password doesn't count: credentials win.
     let store = Store::new(Address::parse(&server.url()).unwrap(), credentials);
     for content in [None, Some("wrong\n")] {
@@ -106,10 +84,7 @@ async fn a_password_file_that_is_put_right_is_read_again() {
         }
         let error = store.ping().await.unwrap_err();
         assert!(matches!(error.cause, Cause::Denied(_)), "{error}");
-        assert!(
-            !error.to_string().contains("wrong\n") && !error.to_string().contains("right"),
-            "{error}"
-        );
+        assert!(!error.to_string().contains("wrong\n") && !error.to_string().contains("right"), "{error}");
     }
     fs::write(&file, "right\n").unwrap();
     store.ping().await.unwrap();
@@ -118,10 +93,7 @@ async fn a_password_file_that_is_put_right_is_read_again() {
     let mut killer = redis::Client::open(format!("redis://:rotated@127.0.0.1:{}", server.port()))
         .and_then(|client| client.get_connection())
         .unwrap();
-    redis::cmd("CLIENT")
-        .arg(&["KILL", "TYPE", "normal"])
-        .exec(&mut killer)
-        .unwrap();
+    redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).exec(&mut killer).unwrap();
     store.ping().await.unwrap_err();
     store.ping().await.unwrap();
 }
@@ -129,27 +101,13 @@ async fn a_password_file_that_is_put_right_is_read_again() {
 #[tokio::test]
 async fn a_server_that_asks_for_a_password_says_which_variable_to_set() {
     let server = RedisServer::options().password("secret").start();
-    let error = Store::new(
-        Address::redis("127.0.0.1", server.port()),
-        Credentials::default(),
-    )
-    .ping()
-    .await
-    .unwrap_err();
+    let error =
+        Store::new(Address::redis("127.0.0.1", server.port()), Credentials::default()).ping().await.unwrap_err();
     assert!(matches!(error.cause, Cause::Denied(_)), "{error}");
     assert!(error.to_string().contains("REDIS_PASSWORD"), "{error}");
-    let wrong = Credentials {
-        username: Some("me".to_owned()),
-        password: Some(Password::Text("hunter2".to_owned())),
-    };
-    let error = Store::new(Address::redis("127.0.0.1", server.port()), wrong)
-        .ping()
-        .await
-        .unwrap_err();
-    assert!(
-        error.to_string().contains("REDIS_USERNAME") && !error.to_string().contains("hunter2"),
-        "{error}"
-    );
+    let wrong = Credentials { username: Some("me".to_owned()), password: Some(Password::Text("hunter2".to_owned())) };
+    let error = Store::new(Address::redis("127.0.0.1", server.port()), wrong).ping().await.unwrap_err();
+    assert!(error.to_string().contains("REDIS_USERNAME") && !error.to_string().contains("hunter2"), "{error}");
 }
 
 #[tokio::test]
@@ -161,11 +119,7 @@ async fn a_server_that_hangs_is_an_error_and_a_late_commit_does_no_harm() {
     let started = Instant::now();
     let committing = commit(&keys, 1);
     let (committed, pinged) = tokio::join!(store.commit(&committing), store.ping());
-    assert!(
-        started.elapsed() < Duration::from_millis(5_900),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_millis(5_900), "{:?}", started.elapsed());
     let (committed, pinged) = (committed.unwrap_err(), pinged.unwrap_err());
     assert!(matches!(committed.cause, Cause::TimedOut(_)), "{committed}");
     assert!(matches!(pinged.cause, Cause::TimedOut(_)), "{pinged}");
@@ -176,10 +130,7 @@ async fn a_server_that_hangs_is_an_error_and_a_late_commit_does_no_harm() {
         assert!(Instant::now() < deadline, "the late commit never arrived");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(
-        store.commit(&commit(&keys, 1)).await.unwrap(),
-        Committed::Refused { sequence: 2 }
-    );
+    assert_eq!(store.commit(&commit(&keys, 1)).await.unwrap(), Committed::Refused { sequence: 2 });
     assert_eq!(store.history(&keys, 9).await.unwrap().len(), 2);
 }
 
@@ -206,10 +157,7 @@ async fn many_callers_make_one_connection() {
         }
         assert_eq!(connections(&mut admin), 1);
         let total: String = redis::cmd("INFO").arg("stats").query(&mut admin).unwrap();
-        let made = total
-            .lines()
-            .find_map(|line| line.strip_prefix("total_connections_received:"))
-            .unwrap();
+        let made = total.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap();
         // One asked whether the server was up, one is the admin's, one is the store's.
         assert_eq!(made.trim(), "3");
     }
@@ -227,10 +175,7 @@ async fn callers_that_wait_for_a_server_that_is_away_share_one_failure() {
         })
         .collect();
     for caller in callers {
-        assert!(matches!(
-            caller.await.unwrap().unwrap_err().cause,
-            Cause::Unreachable(_)
-        ));
+        assert!(matches!(caller.await.unwrap().unwrap_err().cause, Cause::Unreachable(_)));
     }
     server.restart();
     store.ping().await.unwrap();
@@ -254,16 +199,10 @@ async fn a_server_out_of_memory_takes_nothing_of_a_commit() {
     let (store, keys) = (store(&server), Keys::of("out").unwrap());
     run(&server, &["CONFIG", "SET", "maxmemory", "1"]);
     let error = store.commit(&commit(&keys, 0)).await.unwrap_err();
-    assert!(
-        matches!(error.cause, Cause::Unavailable(_)) && error.to_string().contains("maxmemory"),
-        "{error}"
-    );
+    assert!(matches!(error.cause, Cause::Unavailable(_)) && error.to_string().contains("maxmemory"), "{error}");
     assert_nothing_committed(&store, &keys).await;
     run(&server, &["CONFIG", "SET", "maxmemory", "0"]);
-    assert_eq!(
-        store.commit(&commit(&keys, 0)).await.unwrap(),
-        Committed::Applied
-    );
+    assert_eq!(store.commit(&commit(&keys, 0)).await.unwrap(), Committed::Applied);
 }
 
 #[tokio::test]
@@ -275,53 +214,18 @@ async fn a_user_who_may_not_run_one_of_the_commands_commits_nothing() {
             if sequence == 0 && forbidden == "hget" {
                 continue; // There is no env yet whose sequence would be asked for.
             }
-            run(
-                &server,
-                &[
-                    "ACL",
-                    "SETUSER",
-                    "half",
-                    "reset",
-                    "on",
-                    ">pass",
-                    "~*",
-                    "+@all",
-                    &format!("-{forbidden}"),
-                ],
-            );
+            run(&server, &["ACL", "SETUSER", "half", "reset", "on", ">pass", "~*", "+@all", &format!("-{forbidden}")]);
             let half = Store::new(
                 Address::parse(&format!("redis://half:pass@127.0.0.1:{}", server.port())).unwrap(),
                 Credentials::default(),
             );
             let error = half.commit(&commit(&keys, sequence)).await.unwrap_err();
-            assert!(
-                matches!(error.cause, Cause::Denied(_)),
-                "{forbidden}: {error}"
-            );
-            assert_eq!(
-                whole
-                    .saved(&keys)
-                    .await
-                    .unwrap()
-                    .map_or(0, |saved| saved.sequence),
-                sequence,
-                "{forbidden}"
-            );
-            assert_eq!(
-                whole.history(&keys, 9).await.unwrap().len() as u64,
-                sequence,
-                "{forbidden}"
-            );
-            assert_eq!(
-                whole.read("out").await.unwrap().is_some(),
-                sequence == 1,
-                "{forbidden}"
-            );
+            assert!(matches!(error.cause, Cause::Denied(_)), "{forbidden}: {error}");
+            assert_eq!(whole.saved(&keys).await.unwrap().map_or(0, |saved| saved.sequence), sequence, "{forbidden}");
+            assert_eq!(whole.history(&keys, 9).await.unwrap().len() as u64, sequence, "{forbidden}");
+            assert_eq!(whole.read("out").await.unwrap().is_some(), sequence == 1, "{forbidden}");
         }
-        assert_eq!(
-            whole.commit(&commit(&keys, sequence)).await.unwrap(),
-            Committed::Applied
-        );
+        assert_eq!(whole.commit(&commit(&keys, sequence)).await.unwrap(), Committed::Applied);
     }
 }
 
@@ -331,10 +235,7 @@ async fn a_replica_is_told_from_a_primary() {
     let (store, keys) = (store(&server), Keys::of("out").unwrap());
     run(&server, &["REPLICAOF", "127.0.0.1", "1"]);
     let error = store.commit(&commit(&keys, 0)).await.unwrap_err();
-    assert!(
-        matches!(error.cause, Cause::Unavailable(_)) && error.to_string().contains("replica"),
-        "{error}"
-    );
+    assert!(matches!(error.cause, Cause::Unavailable(_)) && error.to_string().contains("replica"), "{error}");
     run(&server, &["REPLICAOF", "NO", "ONE"]);
     assert_nothing_committed(&store, &keys).await;
 }
@@ -344,10 +245,7 @@ async fn a_script_that_the_server_forgot_is_sent_again() {
     let server = RedisServer::start();
     let (store, keys) = (store(&server), Keys::of("out").unwrap());
     for sequence in 0..3 {
-        assert_eq!(
-            store.commit(&commit(&keys, sequence)).await.unwrap(),
-            Committed::Applied
-        );
+        assert_eq!(store.commit(&commit(&keys, sequence)).await.unwrap(), Committed::Applied);
         run(&server, &["SCRIPT", "FLUSH"]);
     }
     assert_eq!(store.history(&keys, 9).await.unwrap().len(), 3);
@@ -359,30 +257,15 @@ async fn a_history_of_someone_elses_is_an_error() {
     let (store, keys) = (store(&server), Keys::of("out").unwrap());
     run(&server, &["XADD", &keys.history, "*", "other", "x"]);
     let error: Error = store.history(&keys, 9).await.unwrap_err();
-    assert!(
-        matches!(error.cause, Cause::Corrupt(_)) && error.to_string().contains("data"),
-        "{error}"
-    );
+    assert!(matches!(error.cause, Cause::Corrupt(_)) && error.to_string().contains("data"), "{error}");
 }
 
 #[tokio::test]
 async fn databases_of_a_server_are_apart() {
     let server = RedisServer::start();
-    let second = Store::new(
-        Address::parse(&format!("{}/1", server.url())).unwrap(),
-        Credentials::default(),
-    );
+    let second = Store::new(Address::parse(&format!("{}/1", server.url())).unwrap(), Credentials::default());
     second.write("in", b"second").await.unwrap();
     assert_eq!(store(&server).read("in").await.unwrap(), None);
-    let none = Store::new(
-        Address::parse(&format!("{}/99", server.url())).unwrap(),
-        Credentials::default(),
-    );
-    assert!(
-        none.ping()
-            .await
-            .unwrap_err()
-            .to_string()
-            .contains("database")
-    );
+    let none = Store::new(Address::parse(&format!("{}/99", server.url())).unwrap(), Credentials::default());
+    assert!(none.ping().await.unwrap_err().to_string().contains("database"));
 }

@@ -30,23 +30,13 @@ async fn other_connections_read_while_a_write_goes_on() {
     let path = folder.path().join("store.db");
     store(&path).write("in", b"before").await.unwrap();
     let mut writer = rusqlite::Connection::open(&path).unwrap();
-    let writing = writer
-        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-        .unwrap();
-    writing
-        .execute("UPDATE keys SET value = X'00'", [])
-        .unwrap();
-    let reader =
-        rusqlite::Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .unwrap();
-    let value: Vec<u8> = reader
-        .query_row("SELECT value FROM keys", [], |row| row.get(0))
-        .unwrap();
+    let writing = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    writing.execute("UPDATE keys SET value = X'00'", []).unwrap();
+    let reader = rusqlite::Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let value: Vec<u8> = reader.query_row("SELECT value FROM keys", [], |row| row.get(0)).unwrap();
     assert_eq!(value, b"before");
     writing.commit().unwrap();
-    let value: Vec<u8> = reader
-        .query_row("SELECT value FROM keys", [], |row| row.get(0))
-        .unwrap();
+    let value: Vec<u8> = reader.query_row("SELECT value FROM keys", [], |row| row.get(0)).unwrap();
     assert_eq!(value, b"\0");
 }
 
@@ -57,9 +47,7 @@ async fn an_open_store_reads_while_another_process_writes() {
     let store = store(&path);
     store.write("in", b"before").await.unwrap();
     let mut writer = rusqlite::Connection::open(&path).unwrap();
-    let writing = writer
-        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-        .unwrap();
+    let writing = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
     assert_eq!(store.read("in").await.unwrap().unwrap(), b"before");
     drop(writing);
 }
@@ -71,17 +59,11 @@ async fn a_lock_that_is_never_released_is_an_error_in_time() {
     let store = store(&path);
     store.ping().await.unwrap();
     let mut other = rusqlite::Connection::open(&path).unwrap();
-    let locked = other
-        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
-        .unwrap();
+    let locked = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
     let started = Instant::now();
     let error = store.write("in", b"x").await.unwrap_err();
     assert!(matches!(error.cause, Cause::TimedOut(_)), "{error}");
-    assert!(
-        started.elapsed() < Duration::from_secs(6),
-        "{:?}",
-        started.elapsed()
-    );
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
     drop(locked);
     store.write("in", b"x").await.unwrap();
 }
@@ -111,14 +93,8 @@ async fn a_removed_file_is_created_again() {
     let (store, keys) = (store(&path), Keys::of("out").unwrap());
     store.commit(&commit(&keys, 0)).await.unwrap();
     fs::remove_file(&path).unwrap();
-    assert_eq!(
-        store.commit(&commit(&keys, 1)).await.unwrap(),
-        Committed::Refused { sequence: 0 }
-    );
-    assert_eq!(
-        store.commit(&commit(&keys, 0)).await.unwrap(),
-        Committed::Applied
-    );
+    assert_eq!(store.commit(&commit(&keys, 1)).await.unwrap(), Committed::Refused { sequence: 0 });
+    assert_eq!(store.commit(&commit(&keys, 0)).await.unwrap(), Committed::Applied);
     fs::remove_dir_all(path.parent().unwrap()).unwrap();
     assert_eq!(store.saved(&keys).await.unwrap(), None);
     assert!(path.exists());
@@ -140,10 +116,7 @@ async fn a_replaced_file_is_opened_again() {
     fs::rename(&new, &path).unwrap();
     assert_eq!(store.read("in").await.unwrap().unwrap(), b"new");
     store.write("in", b"newer").await.unwrap();
-    assert_eq!(
-        self::store(&path).read("in").await.unwrap().unwrap(),
-        b"newer"
-    );
+    assert_eq!(self::store(&path).read("in").await.unwrap().unwrap(), b"newer");
 }
 
 #[tokio::test]
@@ -164,16 +137,10 @@ async fn a_schema_of_the_future_is_refused_and_left_alone() {
 async fn another_programs_database_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    rusqlite::Connection::open(&path)
-        .unwrap()
-        .execute_batch("CREATE TABLE theirs (x)")
-        .unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
     let before = fs::read(&path).unwrap();
     let error = store(&path).ping().await.unwrap_err();
-    assert!(
-        matches!(error.cause, Cause::Corrupt(_)) && error.to_string().contains("another"),
-        "{error}"
-    );
+    assert!(matches!(error.cause, Cause::Corrupt(_)) && error.to_string().contains("another"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), before);
 }
 
@@ -185,10 +152,7 @@ async fn a_file_that_is_no_database_is_refused_until_it_is_moved_away() {
     let store = store(&path);
     let error = store.ping().await.unwrap_err();
     assert!(matches!(error.cause, Cause::Corrupt(_)), "{error}");
-    assert!(
-        error.to_string().contains(&*path.to_string_lossy()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&*path.to_string_lossy()), "{error}");
     fs::rename(&path, folder.path().join("away")).unwrap();
     store.ping().await.unwrap();
 }
@@ -200,10 +164,7 @@ async fn a_folder_that_cannot_be_made_is_an_error_until_it_can() {
     fs::write(&blocker, "a file where a folder should be").unwrap();
     let store = store(&blocker.join("store.db"));
     let error = store.ping().await.unwrap_err();
-    assert!(
-        matches!(error.cause, Cause::Unreachable(_)) && error.to_string().contains("folder"),
-        "{error}"
-    );
+    assert!(matches!(error.cause, Cause::Unreachable(_)) && error.to_string().contains("folder"), "{error}");
     fs::remove_file(&blocker).unwrap();
     store.ping().await.unwrap();
 }
@@ -223,16 +184,8 @@ async fn history_ids_grow_though_the_clock_went_back() {
     store.commit(&commit(&keys, 0)).await.unwrap();
     let far = 1_u64 << 50;
     let other = rusqlite::Connection::open(&path).unwrap();
-    other
-        .execute(&format!("UPDATE streams SET ms = {far}"), [])
-        .unwrap();
+    other.execute(&format!("UPDATE streams SET ms = {far}"), []).unwrap();
     store.commit(&commit(&keys, 1)).await.unwrap();
-    let ids: Vec<String> = store
-        .history(&keys, 9)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.id)
-        .collect();
+    let ids: Vec<String> = store.history(&keys, 9).await.unwrap().into_iter().map(|entry| entry.id).collect();
     assert_eq!(ids, [format!("{far}-0"), format!("{far}-1")]);
 }

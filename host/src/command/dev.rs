@@ -71,31 +71,32 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
     let shown = store.address().to_string();
 
     build_and_watch(Builder::new(package), arguments.handler, Arc::clone(&private), sender)?;
-    runtime.block_on(async {
-        let mut stop = stop_signal()?;
-        let plugin = tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return Ok(()),
-            plugin = loaded.recv() => plugin.context("the build's thread ended")?,
-        };
-        let output = Keys::of(OUTPUT_KEY)?;
-        if begin == Begin::Anew {
-            store.forget(&output).await?;
-        }
-        println!("{} {} writes to {OUTPUT_KEY} in {shown}", plugin.name(), plugin.verified.manifest.version);
-        println!("A change of its source is built and taken up; Ctrl-C ends.");
-        let board = Arc::new(Board::new(&plugin, arguments.period));
-        let job = Job {
-            address: (store.address().host().to_owned(), store.address().port()),
-            store,
-            input_key: INPUT_KEY.to_owned(),
-            output,
-            history_length: HISTORY_LENGTH,
-        };
-        let trigger = Trigger::Feed(Feed::new(INPUT_KEY, arguments.period, source));
-        Worker::new(job, plugin, board, stop, print::news)?.run(trigger, loaded).await;
-        Ok(())
-    })
-    .map(|()| ExitCode::SUCCESS)
+    runtime
+        .block_on(async {
+            let mut stop = stop_signal()?;
+            let plugin = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                plugin = loaded.recv() => plugin.context("the build's thread ended")?,
+            };
+            let output = Keys::of(OUTPUT_KEY)?;
+            if begin == Begin::Anew {
+                store.forget(&output).await?;
+            }
+            println!("{} {} writes to {OUTPUT_KEY} in {shown}", plugin.name(), plugin.verified.manifest.version);
+            println!("A change of its source is built and taken up; Ctrl-C ends.");
+            let board = Arc::new(Board::new(&plugin, arguments.period));
+            let job = Job {
+                address: (store.address().host().to_owned(), store.address().port()),
+                store,
+                input_key: INPUT_KEY.to_owned(),
+                output,
+                history_length: HISTORY_LENGTH,
+            };
+            let trigger = Trigger::Feed(Feed::new(INPUT_KEY, arguments.period, source));
+            Worker::new(job, plugin, board, stop, print::news)?.run(trigger, loaded).await;
+            Ok(())
+        })
+        .map(|()| ExitCode::SUCCESS)
 }
 
 /// Whether what an earlier `dev` left is taken up.
@@ -131,7 +132,12 @@ fn source(input: Option<&Path>, package: &Package) -> Result<Source> {
         }));
     };
     let text = fs::read(&path).with_context(|| format!("can't read the input {}", path.display()))?;
-    let lines: Vec<_> = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect();
+    let lines: Vec<_> = text
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
     if lines.is_empty() {
         bail!("the input {} holds no line", path.display());
     }

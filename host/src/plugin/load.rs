@@ -29,7 +29,8 @@ impl Verified {
     ///
     /// The system's loader or the layout check refuses it.
     pub fn load(self, sink: LogSink) -> Result<Loaded> {
-        let named = |refusal: Refusal| anyhow::Error::new(refusal).context(format!("the plugin {}", self.manifest.name));
+        let named =
+            |refusal: Refusal| anyhow::Error::new(refusal).context(format!("the plugin {}", self.manifest.name));
         // SAFETY: constructors of the library run here. They are the author's code, which is trusted as the handler
         // is; the file is a private copy whose format and segments were checked, and it stays as it is.
         let library = unsafe { Library::open(Some(&self.copy), RTLD_NOW | RTLD_LOCAL) }

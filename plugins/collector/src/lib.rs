@@ -25,20 +25,11 @@ mod tests {
         let mut handler = testing::Handler::new(super::handler);
         let first = handler.call(&json!(null)).unwrap();
         assert_eq!(first["cpu_percent-0"], 0.0);
-        assert!(
-            first["virtual_memory-total"]
-                .as_u64()
-                .is_some_and(|bytes| bytes > 0)
-        );
+        assert!(first["virtual_memory-total"].as_u64().is_some_and(|bytes| bytes > 0));
         let times = handler.env();
-        assert!(
-            times["0"].as_array().is_some_and(|ticks| ticks.len() == 10),
-            "{times}"
-        );
+        assert!(times["0"].as_array().is_some_and(|ticks| ticks.len() == 10), "{times}");
 
-        let mut restarted = testing::Handler::new(super::handler)
-            .with_env(&times)
-            .unwrap();
+        let mut restarted = testing::Handler::new(super::handler).with_env(&times).unwrap();
         restarted.call(&json!(null)).unwrap();
     }
 }

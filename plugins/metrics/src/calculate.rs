@@ -7,11 +7,7 @@ pub fn egress(interfaces: &Ordered<Counters>) -> Result<f64, Fault> {
     let has_eth0 = interfaces.iter().any(|(name, _)| name == "eth0");
     let (mut sent, mut recv) = (Number::Int(0), Number::Int(0));
     for (name, counters) in interfaces.iter() {
-        let counts = if has_eth0 {
-            name == "eth0"
-        } else {
-            name != "lo"
-        };
+        let counts = if has_eth0 { name == "eth0" } else { name != "lo" };
         if counts {
             sent = sent + counters.sent(name)?;
             recv = recv + counters.recv(name)?;

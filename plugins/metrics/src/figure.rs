@@ -15,7 +15,7 @@ pub enum Figure {
 }
 
 /// What can stand where a number should be.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub enum Kind {
     Null,
     Boolean,
@@ -30,7 +30,7 @@ pub enum Fault {
     /// A required field is not there.
     Missing(&'static str),
     /// A field is there, but holds something else than a number.
-    NotANumber { field: String, found: Kind },
+    NotANumber { field: String, found: &'static str },
 }
 
 impl Figure {
@@ -40,10 +40,7 @@ impl Figure {
             Self::Unsigned(int) => Ok(Number::Int(int.into())),
             Self::Signed(int) => Ok(Number::Int(int.into())),
             Self::Float(float) => Ok(Number::Float(float)),
-            Self::Other(found) => Err(Fault::NotANumber {
-                field: field(),
-                found,
-            }),
+            Self::Other(kind) => Err(Fault::NotANumber { field: field(), found: kind.in_words() }),
         }
     }
 }
@@ -65,15 +62,15 @@ impl fmt::Display for Fault {
     }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Kind {
+    fn in_words(self) -> &'static str {
+        match self {
             Self::Null => "null",
             Self::Boolean => "a boolean",
             Self::Text => "a string",
             Self::Array => "an array",
             Self::Object => "an object",
-        })
+        }
     }
 }
 

@@ -113,6 +113,12 @@ impl Counter {
 /// What a key stands for.
 enum Key {
     Timestamp,
+    Figure(Field),
+    Ignored,
+}
+
+/// Where a figure goes.
+enum Field {
     Total,
     Cached,
     Buffers,
@@ -121,27 +127,33 @@ enum Key {
     /// A counter of an interface: its place in [`Input::interfaces`].
     Sent(usize, Spelling),
     Recv(usize, Spelling),
-    Ignored,
 }
 
 impl Input {
+    fn set(&mut self, field: Field, figure: Figure) {
+        match field {
+            Field::Total => self.total = Some(figure),
+            Field::Cached => self.cached = Some(figure),
+            Field::Buffers => self.buffers = Some(figure),
+            Field::Cpu(place) => *self.cpus.at(place) = figure,
+            Field::Sent(place, spelling) => self.interfaces.at(place).sent.set(spelling, figure),
+            Field::Recv(place, spelling) => self.interfaces.at(place).recv.set(spelling, figure),
+        }
+    }
+
     fn key(&mut self, key: &str) -> Key {
         if let Some(rest) = key.strip_prefix("net_io_counters_") {
             return self.counter_key(rest);
         }
         if let Some(name) = key.strip_prefix("cpu_percent-") {
             let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
-            return if is_number {
-                Key::Cpu(self.cpus.place(name))
-            } else {
-                Key::Ignored
-            };
+            return if is_number { Key::Figure(Field::Cpu(self.cpus.place(name))) } else { Key::Ignored };
         }
         match key {
             "timestamp" => Key::Timestamp,
-            TOTAL => Key::Total,
-            CACHED => Key::Cached,
-            BUFFERS => Key::Buffers,
+            TOTAL => Key::Figure(Field::Total),
+            CACHED => Key::Figure(Field::Cached),
+            BUFFERS => Key::Figure(Field::Buffers),
             _ => Key::Ignored,
         }
     }
@@ -151,18 +163,18 @@ impl Input {
             Some(spelled) => (spelled, Spelling::WithOne),
             None => (rest, Spelling::Plain),
         };
-        let (interface, key): (_, fn(usize, Spelling) -> Key) =
+        let (interface, field): (_, fn(usize, Spelling) -> Field) =
             if let Some(interface) = spelled.strip_suffix("-bytes_sent") {
-                (interface, Key::Sent)
+                (interface, Field::Sent)
             } else if let Some(interface) = spelled.strip_suffix("-bytes_recv") {
-                (interface, Key::Recv)
+                (interface, Field::Recv)
             } else {
                 return Key::Ignored;
             };
         if interface.is_empty() || interface.contains('\n') {
             return Key::Ignored; // what the `.+` of the Python pattern doesn't match
         }
-        key(self.interfaces.place(interface), spelling)
+        Key::Figure(field(self.interfaces.place(interface), spelling))
     }
 }
 
@@ -182,20 +194,7 @@ impl<'de> Deserialize<'de> for Input {
                 while let Some(key) = map.next_key_seed(KeyOf(&mut input))? {
                     match key {
                         Key::Timestamp => input.timestamp = Some(map.next_value()?),
-                        Key::Total => input.total = Some(map.next_value()?),
-                        Key::Cached => input.cached = Some(map.next_value()?),
-                        Key::Buffers => input.buffers = Some(map.next_value()?),
-                        Key::Cpu(place) => *input.cpus.at(place) = map.next_value()?,
-                        Key::Sent(place, spelling) => input
-                            .interfaces
-                            .at(place)
-                            .sent
-                            .set(spelling, map.next_value()?),
-                        Key::Recv(place, spelling) => input
-                            .interfaces
-                            .at(place)
-                            .recv
-                            .set(spelling, map.next_value()?),
+                        Key::Figure(field) => input.set(field, map.next_value()?),
                         Key::Ignored => {
                             map.next_value::<IgnoredAny>()?;
                         }

@@ -47,15 +47,9 @@ impl Div for Number {
     /// The double nearest to the quotient, ties to even: also of integers that are no doubles themselves.
     fn div(self, other: Self) -> f64 {
         match (self, other) {
-            (Self::Int(part), Self::Int(whole))
-                if part.unsigned_abs().max(whole.unsigned_abs()) > EXACT =>
-            {
+            (Self::Int(part), Self::Int(whole)) if part.unsigned_abs().max(whole.unsigned_abs()) > EXACT => {
                 let magnitude = nearest_quotient(part.unsigned_abs(), whole.unsigned_abs());
-                if (part < 0) == (whole < 0) {
-                    magnitude
-                } else {
-                    -magnitude
-                }
+                if (part < 0) == (whole < 0) { magnitude } else { -magnitude }
             }
             _ => self.to_f64() / other.to_f64(),
         }
@@ -68,15 +62,19 @@ fn nearest_quotient(part: u128, whole: u128) -> f64 {
     if part == 0 || whole == 0 {
         return part as f64 / whole as f64;
     }
-    let (mut quotient, mut rest, mut scale) = (part / whole, part % whole, 1.0);
-    while quotient <= 4 * EXACT {
-        rest *= 2;
-        quotient = quotient * 2 + rest / whole;
-        rest %= whole;
-        scale /= 2.0;
+    let shift = whole.leading_zeros().saturating_sub(part.leading_zeros());
+    let (whole, mut scale) = (whole << shift, (1u128 << shift) as f64);
+    let (mut quotient, mut rest) = (0u128, part); // less than twice the whole: a first bit of 0 or 1
+    loop {
+        if rest >= whole {
+            (quotient, rest) = (quotient + 1, rest - whole);
+        }
+        if quotient > 4 * EXACT {
+            quotient |= u128::from(rest != 0);
+            return quotient as f64 * scale;
+        }
+        (quotient, rest, scale) = (quotient * 2, rest * 2, scale / 2.0);
     }
-    quotient |= u128::from(rest != 0);
-    quotient as f64 * scale
 }
 
 #[cfg(test)]
@@ -89,23 +87,14 @@ mod tests {
     fn integers_add_exactly_and_floats_win() {
         let huge = Number::Int(i128::from(u64::MAX));
         assert_eq!(huge + Number::Int(1), Number::Int(1 << 64));
-        assert_eq!(
-            huge + Number::Float(0.5),
-            Number::Float(18_446_744_073_709_551_616.0)
-        );
+        assert_eq!(huge + Number::Float(0.5), Number::Float(18_446_744_073_709_551_616.0));
     }
 
     #[test]
     fn huge_integers_divide_with_one_rounding() {
         // 2⁵³ + 1 over 3: rounding the part to a double first gives 3002399751580330.5.
-        assert_eq!(
-            Number::Int((1 << 53) + 1) / Number::Int(3),
-            3_002_399_751_580_331.0
-        );
-        assert_eq!(
-            Number::Int(u64::MAX.into()) / Number::Int((1 << 64) - 1),
-            1.0
-        );
+        assert_eq!(Number::Int((1 << 53) + 1) / Number::Int(3), 3_002_399_751_580_331.0);
+        assert_eq!(Number::Int(u64::MAX.into()) / Number::Int((1 << 64) - 1), 1.0);
         assert_eq!(Number::Int(-(1 << 60)) / Number::Int(1 << 61), -0.5);
         assert_eq!(Number::Int(0) / Number::Int(1 << 61), 0.0);
         assert_eq!(Number::Int(1) / Number::Int(1 << 100), 2f64.powi(-100));
@@ -135,11 +124,7 @@ mod tests {
         let mantissa = u128::from(double.to_bits() & (EXACT / 2 - 1) as u64) + EXACT / 2;
         let exact = shifted(part.into(), 128);
         let product = shifted(mantissa * u128::from(whole), 128 + exponent);
-        let (more, less) = if exact > product {
-            (exact, product)
-        } else {
-            (product, exact)
-        };
+        let (more, less) = if exact > product { (exact, product) } else { (product, exact) };
         let (low, borrow) = more.1.overflowing_sub(less.1);
         (more.0 - less.0 - u128::from(borrow), low)
     }

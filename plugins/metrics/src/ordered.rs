@@ -56,16 +56,11 @@ impl<T: Default> Ordered<T> {
         }
         self.ascending &= place == 0 || is_before(self.name(place - 1), name);
         self.names.push_str(name);
-        self.entries.push(Entry {
-            name_end: self.names.len(),
-            value: T::default(),
-        });
+        self.entries.push(Entry { name_end: self.names.len(), value: T::default() });
         if place >= FEW {
             for place in self.by_name.len()..=place {
                 let name = self.name(place);
-                let before = self
-                    .by_name
-                    .partition_point(|&other| self.name(other) < name);
+                let before = self.by_name.partition_point(|&other| self.name(other) < name);
                 self.by_name.insert(before, place);
             }
         }
@@ -95,48 +90,21 @@ impl<T> Ordered<T> {
     }
 
     /// The same names with other values, if there is one for each.
-    pub fn try_map<U, E>(
-        self,
-        mut value: impl FnMut(&str, T) -> Result<U, E>,
-    ) -> Result<Ordered<U>, E> {
-        let Self {
-            names,
-            entries,
-            recent,
-            ascending,
-            by_name,
-        } = self;
+    pub fn try_map<U, E>(self, mut value: impl FnMut(&str, T) -> Result<U, E>) -> Result<Ordered<U>, E> {
+        let Self { names, entries, recent, ascending, by_name } = self;
         let mut start = 0;
         let mut mapped = Vec::with_capacity(entries.len());
-        for Entry {
-            name_end,
-            value: old,
-        } in entries
-        {
-            mapped.push(Entry {
-                name_end,
-                value: value(&names[start..name_end], old)?,
-            });
+        for Entry { name_end, value: old } in entries {
+            mapped.push(Entry { name_end, value: value(&names[start..name_end], old)? });
             start = name_end;
         }
-        Ok(Ordered {
-            names,
-            entries: mapped,
-            recent,
-            ascending,
-            by_name,
-        })
+        Ok(Ordered { names, entries: mapped, recent, ascending, by_name })
     }
 
     fn find(&self, name: &str) -> Option<usize> {
-        let next = if self.recent + 1 < self.len() {
-            self.recent + 1
-        } else {
-            0
-        };
-        if let Some(place) = [next, self.recent]
-            .into_iter()
-            .find(|&place| place < self.len() && self.name(place) == name)
+        let next = if self.recent + 1 < self.len() { self.recent + 1 } else { 0 };
+        if let Some(place) =
+            [next, self.recent].into_iter().find(|&place| place < self.len() && self.name(place) == name)
         {
             return Some(place);
         }
@@ -145,32 +113,20 @@ impl<T> Ordered<T> {
         } else if self.len() <= FEW {
             self.iter().position(|(other, _)| other == name)
         } else {
-            let found = self
-                .by_name
-                .binary_search_by(|&place| self.name(place).cmp(name));
+            let found = self.by_name.binary_search_by(|&place| self.name(place).cmp(name));
             found.ok().map(|found| self.by_name[found])
         }
     }
 
     fn name(&self, place: usize) -> &str {
-        let start = if place == 0 {
-            0
-        } else {
-            self.entries[place - 1].name_end
-        };
+        let start = if place == 0 { 0 } else { self.entries[place - 1].name_end };
         &self.names[start..self.entries[place].name_end]
     }
 }
 
 impl<T> Default for Ordered<T> {
     fn default() -> Self {
-        Self {
-            names: String::new(),
-            entries: Vec::new(),
-            recent: 0,
-            ascending: true,
-            by_name: Vec::new(),
-        }
+        Self { names: String::new(), entries: Vec::new(), recent: 0, ascending: true, by_name: Vec::new() }
     }
 }
 
@@ -231,12 +187,7 @@ mod tests {
         for name in &expected {
             ordered.place(name);
         }
-        for (place, name) in expected
-            .iter()
-            .enumerate()
-            .rev()
-            .chain(expected.iter().enumerate().step_by(7))
-        {
+        for (place, name) in expected.iter().enumerate().rev().chain(expected.iter().enumerate().step_by(7)) {
             assert_eq!(ordered.place(name), place);
         }
         assert_eq!(names(&ordered), expected);

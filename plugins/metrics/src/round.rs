@@ -22,11 +22,7 @@ pub fn to_2_decimals(value: f64) -> f64 {
 
 /// `numerator` / 2^shift as the nearest integer, ties to even.
 fn nearest(numerator: u64, shift: u32) -> u64 {
-    let (whole, rest, half) = (
-        numerator >> shift,
-        numerator & ((1 << shift) - 1),
-        1 << (shift - 1),
-    );
+    let (whole, rest, half) = (numerator >> shift, numerator & ((1 << shift) - 1), 1 << (shift - 1));
     whole + u64::from(rest > half || rest == half && whole % 2 == 1)
 }
 
@@ -43,14 +39,9 @@ mod tests {
 
     #[test]
     fn ties_go_to_even() {
-        for (value, rounded) in [
-            (15.625, 15.62),
-            (15.375, 15.38),
-            (0.125, 0.12),
-            (0.375, 0.38),
-            (-0.125, -0.12),
-            (2.5, 2.5),
-        ] {
+        for (value, rounded) in
+            [(15.625, 15.62), (15.375, 15.38), (0.125, 0.12), (0.375, 0.38), (-0.125, -0.12), (2.5, 2.5)]
+        {
             assert_eq!(to_2_decimals(value), rounded, "{value}");
             assert_eq!(reference(value), rounded, "{value}");
         }

@@ -22,11 +22,8 @@ fn input() -> Value {
 }
 
 fn data(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("data")
-        .join(name);
-    fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("can't read {}: {error}", path.display()))
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("can't read {}: {error}", path.display()))
 }
 
 /// The names of an object in their order, and its values.
@@ -45,22 +42,11 @@ fn results_are_those_of_the_python_handler() {
         ("golden/generated.inputs.jsonl", "golden/generated.jsonl"),
     ] {
         let (lines, expected) = (data(inputs), data(results));
-        assert_eq!(
-            lines.lines().count(),
-            expected.lines().count(),
-            "{inputs} and {results}"
-        );
+        assert_eq!(lines.lines().count(), expected.lines().count(), "{inputs} and {results}");
         let mut handler = open();
         for (number, (line, expected)) in lines.lines().zip(expected.lines()).enumerate() {
-            let found = handler
-                .call_raw(line.as_bytes())
-                .unwrap_or_else(|failure| panic!("{line}: {failure}"));
-            assert_eq!(
-                fields(&found),
-                fields(expected.as_bytes()),
-                "{inputs}, line {}: {line}",
-                number + 1
-            );
+            let found = handler.call_raw(line.as_bytes()).unwrap_or_else(|failure| panic!("{line}: {failure}"));
+            assert_eq!(fields(&found), fields(expected.as_bytes()), "{inputs}, line {}: {line}", number + 1);
         }
     }
 }
@@ -77,19 +63,11 @@ fn the_specification_s_example_gives_its_printed_result() {
 
 #[test]
 fn a_missing_field_is_named() {
-    for field in [
-        "timestamp",
-        "virtual_memory-total",
-        "virtual_memory-cached",
-        "virtual_memory-buffers",
-    ] {
+    for field in ["timestamp", "virtual_memory-total", "virtual_memory-cached", "virtual_memory-buffers"] {
         let mut input = input();
         input.as_object_mut().unwrap().remove(field);
         let failure = open().call(&input).unwrap_err().to_string();
-        assert!(
-            failure.contains(&format!("{field} is missing")),
-            "{failure}"
-        );
+        assert!(failure.contains(&format!("{field} is missing")), "{failure}");
     }
 }
 
@@ -114,27 +92,14 @@ fn an_ill_typed_field_is_named() {
             let mut input = input();
             input[field] = value;
             let failure = open().call(&input).unwrap_err().to_string();
-            assert!(
-                failure.contains(&format!("{field} has to be a number, it is {words}")),
-                "{failure}"
-            );
+            assert!(failure.contains(&format!("{field} has to be a number, it is {words}")), "{failure}");
         }
     }
 }
 
 #[test]
 fn an_input_that_is_no_object_is_refused() {
-    for bytes in [
-        &b""[..],
-        b"[]",
-        b"3",
-        b"null",
-        b"{",
-        b"{\"a\":1,}",
-        b"\xff",
-        b"{\"\xff\":1}",
-        b"{} {}",
-    ] {
+    for bytes in [&b""[..], b"[]", b"3", b"null", b"{", b"{\"a\":1,}", b"\xff", b"{\"\xff\":1}", b"{} {}"] {
         assert!(open().call_raw(bytes).is_err(), "{bytes:?}");
     }
 }
@@ -170,24 +135,16 @@ fn a_mean_is_of_the_last_12_values_and_survives_a_restart() {
         handler = open().with_env(&handler.env()).unwrap();
     }
     assert_eq!(result["avg-util-cpu0-60sec"], 13.5);
-    assert_eq!(
-        handler.env()["cpu_history"]["0"].as_array().unwrap().len(),
-        12
-    );
+    assert_eq!(handler.env()["cpu_history"]["0"].as_array().unwrap().len(), 12);
 }
 
 #[test]
 fn a_longer_history_keeps_its_last_values() {
     let values: Vec<f64> = (0..15).map(f64::from).collect();
-    let handler = open()
-        .with_env(&json!({"cpu_history": {"0": values, "1": []}}))
-        .unwrap();
+    let handler = open().with_env(&json!({"cpu_history": {"0": values, "1": []}})).unwrap();
     let env = handler.env();
     let mut continued = handler;
-    assert_eq!(
-        continued.call(&input()).unwrap()["avg-util-cpu0-60sec"],
-        9.08
-    ); // (4 + … + 14 + 10) / 12
+    assert_eq!(continued.call(&input()).unwrap()["avg-util-cpu0-60sec"], 9.08); // (4 + … + 14 + 10) / 12
     assert_eq!(env["cpu_history"]["1"], json!([]));
 }
 
@@ -208,9 +165,7 @@ fn a_cpu_that_comes_back_goes_on() {
 
 #[test]
 fn floats_add_up_from_left_to_right() {
-    let mut handler = open()
-        .with_env(&json!({"cpu_history": {"0": [1e16, 1.0]}}))
-        .unwrap();
+    let mut handler = open().with_env(&json!({"cpu_history": {"0": [1e16, 1.0]}})).unwrap();
     let mut input = input();
     input["cpu_percent-0"] = json!(-1e16);
     assert_eq!(handler.call(&input).unwrap()["avg-util-cpu0-60sec"], 0.0);

@@ -37,11 +37,7 @@ struct State {
 
 impl Connection {
     pub fn new(server: ConnectionInfo, credentials: Credentials) -> Connection {
-        Connection {
-            server,
-            credentials,
-            state: Mutex::default(),
-        }
+        Connection { server, credentials, state: Mutex::default() }
     }
 
     /// Runs one operation, which works on `key`, on the connection. It isn't tried again.
@@ -99,27 +95,18 @@ impl Connection {
         }
         if let Some(password) = self.credentials.password.clone() {
             let revealed = tokio::task::spawn_blocking(move || (password.reveal(), password));
-            let (text, password) = revealed
-                .await
-                .map_err(|error| Cause::Other(error.to_string()))?;
-            login = login.set_password(text.map_err(|error| {
-                Cause::Denied(format!(
-                    "the password ({password:?}) can't be read: {error}"
-                ))
-            })?);
+            let (text, password) = revealed.await.map_err(|error| Cause::Other(error.to_string()))?;
+            login = login.set_password(
+                text.map_err(|error| Cause::Denied(format!("the password ({password:?}) can't be read: {error}")))?,
+            );
         }
         // A commit is several segments; without this the last of them would wait for the server's acknowledgement.
         let tcp = self.server.tcp_settings().clone().set_nodelay(true);
-        let server = self
-            .server
-            .clone()
-            .set_redis_settings(login)
-            .set_tcp_settings(tcp);
+        let server = self.server.clone().set_redis_settings(login).set_tcp_settings(tcp);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
             .set_response_timeout(Some(RESPONSE_TIMEOUT));
-        let client =
-            Client::open(server).map_err(|error| fault::cause_of(&error, "", CONNECT_TIMEOUT))?;
+        let client = Client::open(server).map_err(|error| fault::cause_of(&error, "", CONNECT_TIMEOUT))?;
         client
             .get_multiplexed_async_connection_with_config(&config)
             .await

@@ -24,19 +24,11 @@ pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause 
     let denied = |advice: &str| Cause::Denied(format!("{error}: {advice}"));
     let unavailable = |advice: &str| Cause::Unavailable(format!("{error}: {advice}"));
     match error.code().unwrap_or_default() {
-        "WRONGTYPE" => Cause::WrongType {
-            key: key.to_owned(),
-        },
+        "WRONGTYPE" => Cause::WrongType { key: key.to_owned() },
         "WRONGPASS" => Cause::Denied(wrong_login()),
         "NOAUTH" => denied("set REDIS_PASSWORD or REDIS_PASSWORD_FILE"),
         // Redis 7.0 gives a right that is missing inside a script no code of its own.
-        "ERR"
-            if error
-                .to_string()
-                .contains("user executing the script can't") =>
-        {
-            denied(NO_RIGHT)
-        }
+        "ERR" if error.to_string().contains("user executing the script can't") => denied(NO_RIGHT),
         "NOPERM" => denied(NO_RIGHT),
         "DENIED" => denied("set a password on the server, or turn its protected mode off"),
         "LOADING" => unavailable("it answers once its data are in memory"),
@@ -44,12 +36,8 @@ pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause 
         "MASTERDOWN" => unavailable("this is a replica without its primary: name the primary"),
         "OOM" => unavailable("raise its maxmemory or remove keys"),
         "MISCONF" => unavailable("see its log: it can't save to its disk"),
-        "NOREPLICAS" => {
-            unavailable("it asks for more replicas than it has (min-replicas-to-write)")
-        }
-        "BUSY" => {
-            unavailable("a script of someone else's runs on it: wait, or end it with SCRIPT KILL")
-        }
+        "NOREPLICAS" => unavailable("it asks for more replicas than it has (min-replicas-to-write)"),
+        "BUSY" => unavailable("a script of someone else's runs on it: wait, or end it with SCRIPT KILL"),
         "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => {
             unavailable("this is a node of a Redis Cluster: name a server that is none")
         }

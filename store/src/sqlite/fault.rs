@@ -13,20 +13,14 @@ pub(super) fn cause_of(error: &rusqlite::Error) -> Cause {
     let unreachable = |advice: &str| Cause::Unreachable(format!("{error}: {advice}"));
     match code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Cause::TimedOut(BUSY_TIMEOUT),
-        ErrorCode::CannotOpen => {
-            unreachable("see whether it is a file in a folder that this user may write to")
-        }
+        ErrorCode::CannotOpen => unreachable("see whether it is a file in a folder that this user may write to"),
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
             unreachable("give this user the right to write to the file and its folder")
         }
         ErrorCode::SystemIoFailure => unreachable("see whether its disk is there and works"),
         ErrorCode::DiskFull => Cause::Unavailable(format!("{error}: make room on its disk")),
-        ErrorCode::NotADatabase => {
-            Cause::Corrupt(format!("{error}: name another file, or move that one away"))
-        }
-        ErrorCode::DatabaseCorrupt => Cause::Corrupt(format!(
-            "{error}: restore it from a backup, or move it away"
-        )),
+        ErrorCode::NotADatabase => Cause::Corrupt(format!("{error}: name another file, or move that one away")),
+        ErrorCode::DatabaseCorrupt => Cause::Corrupt(format!("{error}: restore it from a backup, or move it away")),
         _ => Cause::Other(error.to_string()),
     }
 }

@@ -40,31 +40,18 @@ type Identity = ();
 impl File {
     /// Opens the store at `path`, creating it and its folder if need be.
     pub fn open(path: &Path) -> Outcome<File> {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {
             fs::create_dir_all(folder).map_err(|error| {
-                Cause::Unreachable(format!(
-                    "folder {} can't be created: {error}",
-                    folder.display()
-                ))
+                Cause::Unreachable(format!("folder {} can't be created: {error}", folder.display()))
             })?;
         }
         // Without URI: a path that starts with "file:" is a path.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection =
-            Connection::open_with_flags(path, flags).map_err(|error| fault::cause_of(&error))?;
-        let identity = identity(path).ok_or_else(|| {
-            Cause::Unreachable("the file vanished while it was being opened".to_owned())
-        })?;
-        let mut file = File {
-            connection,
-            path: path.to_owned(),
-            identity,
-        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|error| fault::cause_of(&error))?;
+        let identity = identity(path)
+            .ok_or_else(|| Cause::Unreachable("the file vanished while it was being opened".to_owned()))?;
+        let mut file = File { connection, path: path.to_owned(), identity };
         file.prepare()?;
         Ok(file)
     }
@@ -81,14 +68,10 @@ impl File {
         behavior: TransactionBehavior,
         operation: impl FnOnce(&Transaction<'_>) -> Outcome<T>,
     ) -> Outcome<T> {
-        let transaction = self
-            .connection
-            .transaction_with_behavior(behavior)
-            .map_err(|error| fault::cause_of(&error))?;
+        let transaction =
+            self.connection.transaction_with_behavior(behavior).map_err(|error| fault::cause_of(&error))?;
         let value = operation(&transaction)?;
-        transaction
-            .commit()
-            .map_err(|error| fault::cause_of(&error))?;
+        transaction.commit().map_err(|error| fault::cause_of(&error))?;
         Ok(value)
     }
 
@@ -98,8 +81,7 @@ impl File {
         // The schema first: a file of someone else's isn't even turned to WAL.
         self.transact(TransactionBehavior::Immediate, migrate)?;
         let mode = patiently(|| {
-            self.connection
-                .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))
+            self.connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0))
         })
         .map_err(told)?;
         if mode != "wal" {
@@ -108,39 +90,27 @@ impl File {
             )));
         }
         // WAL syncs at checkpoints only: the newest commits may be lost with the power, none is ever torn.
-        self.connection
-            .pragma_update(None, "synchronous", "normal")
-            .map_err(told)
+        self.connection.pragma_update(None, "synchronous", "normal").map_err(told)
     }
 }
 
 /// Creates the tables in an empty file, and refuses a file that isn't of this crate or is of a later version of it.
 fn migrate(transaction: &Transaction<'_>) -> Outcome<()> {
     let told = |error: rusqlite::Error| fault::cause_of(&error);
-    let number = |query| {
-        transaction
-            .query_row(query, [], |row| row.get::<_, i64>(0))
-            .map_err(told)
-    };
+    let number = |query| transaction.query_row(query, [], |row| row.get::<_, i64>(0)).map_err(told);
     let version = number("PRAGMA user_version")?;
     match (number("PRAGMA application_id")?, version) {
         (0, 0) if number("SELECT count(*) FROM sqlite_schema")? == 0 => {
             transaction.execute_batch(SCHEMA).map_err(told)?;
-            transaction
-                .pragma_update(None, "application_id", APPLICATION)
-                .map_err(told)?;
-            transaction
-                .pragma_update(None, "user_version", VERSION)
-                .map_err(told)
+            transaction.pragma_update(None, "application_id", APPLICATION).map_err(told)?;
+            transaction.pragma_update(None, "user_version", VERSION).map_err(told)
         }
         (APPLICATION, VERSION) => Ok(()),
         (APPLICATION, _) => Err(Cause::Corrupt(format!(
             "the file has schema version {version}, and this program knows {VERSION}: use the newer program, or name \
              another file"
         ))),
-        _ => Err(Cause::Corrupt(
-            "the file is another program's database: name another file".to_owned(),
-        )),
+        _ => Err(Cause::Corrupt("the file is another program's database: name another file".to_owned())),
     }
 }
 
@@ -149,8 +119,7 @@ fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::R
     loop {
         match attempt() {
             Err(error)
-                if error.sqlite_error_code() == Some(ffi::ErrorCode::DatabaseBusy)
-                    && Instant::now() < deadline =>
+                if error.sqlite_error_code() == Some(ffi::ErrorCode::DatabaseBusy) && Instant::now() < deadline =>
             {
                 thread::sleep(BUSY_PAUSE);
             }
@@ -162,9 +131,7 @@ fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::R
 #[cfg(unix)]
 fn identity(path: &Path) -> Option<Identity> {
     use std::os::unix::fs::MetadataExt;
-    fs::metadata(path)
-        .ok()
-        .map(|metadata| (metadata.dev(), metadata.ino()))
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 #[cfg(not(unix))]

@@ -39,9 +39,7 @@ pub(super) enum Kind {
 /// What `key` holds, `None` for nothing; an error if it is another kind than `wanted`.
 pub(super) fn expect(connection: &Connection, key: &str, wanted: Kind) -> Outcome<Option<Kind>> {
     match kind(connection, key)? {
-        Some(found) if found != wanted => Err(Cause::WrongType {
-            key: key.to_owned(),
-        }),
+        Some(found) if found != wanted => Err(Cause::WrongType { key: key.to_owned() }),
         found => Ok(found),
     }
 }
@@ -86,9 +84,7 @@ pub(super) fn put(
         now().saturating_add(milliseconds.max(1))
     });
     connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO keys (key, field, value, expires_at) VALUES (?1, ?2, ?3, ?4)",
-        )
+        .prepare_cached("INSERT OR REPLACE INTO keys (key, field, value, expires_at) VALUES (?1, ?2, ?3, ?4)")
         .and_then(|mut insert| insert.execute(params![key, field, value, expires_at]))
         .map_err(|error| cause_of(&error))?;
     Ok(())
@@ -96,10 +92,7 @@ pub(super) fn put(
 
 /// Removes the key, whatever it holds.
 pub(super) fn remove(connection: &Connection, key: &str) -> Outcome<()> {
-    for statement in [
-        "DELETE FROM keys WHERE key = ?1",
-        "DELETE FROM streams WHERE key = ?1",
-    ] {
+    for statement in ["DELETE FROM keys WHERE key = ?1", "DELETE FROM streams WHERE key = ?1"] {
         connection
             .prepare_cached(statement)
             .and_then(|mut delete| delete.execute([key]))
@@ -110,20 +103,10 @@ pub(super) fn remove(connection: &Connection, key: &str) -> Outcome<()> {
 
 /// Appends an entry to a stream and drops the oldest beyond `length`. As in Redis, ids only grow: while the clock
 /// stands behind the last id, the counter goes on instead.
-pub(super) fn append(
-    connection: &Connection,
-    key: &str,
-    data: &[u8],
-    length: usize,
-) -> Outcome<()> {
+pub(super) fn append(connection: &Connection, key: &str, data: &[u8], length: usize) -> Outcome<()> {
     let last: Option<(i64, i64)> = connection
-        .prepare_cached(
-            "SELECT ms, seq FROM streams WHERE key = ?1 ORDER BY ms DESC, seq DESC LIMIT 1",
-        )
-        .and_then(|mut last| {
-            last.query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()
-        })
+        .prepare_cached("SELECT ms, seq FROM streams WHERE key = ?1 ORDER BY ms DESC, seq DESC LIMIT 1")
+        .and_then(|mut last| last.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .map_err(|error| cause_of(&error))?;
     let (ms, seq) = following(last, now())?;
     connection
@@ -145,9 +128,10 @@ fn following(last: Option<(i64, i64)>, now: i64) -> Outcome<(i64, i64)> {
     match last {
         Some((ms, seq)) if ms >= now => match seq.checked_add(1) {
             Some(seq) => Ok((ms, seq)),
-            None => ms.checked_add(1).map(|ms| (ms, 0)).ok_or_else(|| {
-                Cause::Corrupt("the history's last id is the greatest there is".to_owned())
-            }),
+            None => ms
+                .checked_add(1)
+                .map(|ms| (ms, 0))
+                .ok_or_else(|| Cause::Corrupt("the history's last id is the greatest there is".to_owned())),
         },
         _ => Ok((now, 0)),
     }
@@ -176,9 +160,7 @@ fn rows(count: usize) -> i64 {
 
 /// Milliseconds since 1970.
 fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -32,13 +32,7 @@ fn commit<'a>(keys: &'a Keys, sequence: u64, bytes: &'a [u8]) -> Commit<'a> {
 }
 
 async fn history(store: &Store, newest: usize) -> Vec<Vec<u8>> {
-    store
-        .history(&keys(), newest)
-        .await
-        .unwrap()
-        .into_iter()
-        .map(|entry| entry.data)
-        .collect()
+    store.history(&keys(), newest).await.unwrap().into_iter().map(|entry| entry.data).collect()
 }
 
 /// Asserts that `out` and its companions are as if nothing had ever been committed.
@@ -66,35 +60,20 @@ pub async fn a_missing_key_reads_as_none(place: &impl Place) {
 pub async fn a_commit_with_the_right_sequence_applies_everything(place: &impl Place) {
     let (store, keys) = (place.store(), keys());
     for (sequence, bytes) in [(0, b"first "), (1, b"second")] {
-        assert_eq!(
-            store.commit(&commit(&keys, sequence, bytes)).await.unwrap(),
-            Committed::Applied
-        );
+        assert_eq!(store.commit(&commit(&keys, sequence, bytes)).await.unwrap(), Committed::Applied);
     }
     let other = place.store();
     assert_eq!(other.read("out").await.unwrap().unwrap(), b"second");
     let saved = other.saved(&keys).await.unwrap().unwrap();
-    assert_eq!(
-        (saved.sequence, saved.env.as_slice()),
-        (2, b"second".as_slice())
-    );
-    assert_eq!(
-        (saved.last_event.as_str(), saved.handler.as_str()),
-        ("sha256:00", "handler")
-    );
-    assert_eq!(
-        (saved.plugin_version.as_str(), saved.saved_at.as_str()),
-        ("1.2.3", "2026-01-31T12:00:00Z")
-    );
+    assert_eq!((saved.sequence, saved.env.as_slice()), (2, b"second".as_slice()));
+    assert_eq!((saved.last_event.as_str(), saved.handler.as_str()), ("sha256:00", "handler"));
+    assert_eq!((saved.plugin_version.as_str(), saved.saved_at.as_str()), ("1.2.3", "2026-01-31T12:00:00Z"));
     assert_eq!(history(&other, 9).await, [b"first ", b"second"]);
 }
 
 pub async fn a_commit_with_a_wrong_sequence_applies_nothing(place: &impl Place) {
     let (store, keys) = (place.store(), keys());
-    assert_eq!(
-        store.commit(&commit(&keys, 7, b"x")).await.unwrap(),
-        Committed::Refused { sequence: 0 }
-    );
+    assert_eq!(store.commit(&commit(&keys, 7, b"x")).await.unwrap(), Committed::Refused { sequence: 0 });
     assert_nothing_committed(&store).await;
     store.commit(&commit(&keys, 0, b"kept")).await.unwrap();
     for wrong in [0, 2, u64::MAX - 1] {
@@ -109,14 +88,9 @@ pub async fn a_commit_with_a_wrong_sequence_applies_nothing(place: &impl Place) 
 pub async fn of_two_writers_from_the_same_sequence_exactly_one_wins(place: &impl Place) {
     let (one, two, keys) = (place.store(), place.store(), keys());
     for sequence in 0..200 {
-        let (first, second) = (
-            commit(&keys, sequence, b"one"),
-            commit(&keys, sequence, b"two"),
-        );
+        let (first, second) = (commit(&keys, sequence, b"one"), commit(&keys, sequence, b"two"));
         let (first, second) = tokio::join!(one.commit(&first), two.commit(&second));
-        let lost = Committed::Refused {
-            sequence: sequence + 1,
-        };
+        let lost = Committed::Refused { sequence: sequence + 1 };
         let winner: &[u8] = match (first.unwrap(), second.unwrap()) {
             (Committed::Applied, refused) if refused == lost => b"one",
             (refused, Committed::Applied) if refused == lost => b"two",
@@ -124,10 +98,7 @@ pub async fn of_two_writers_from_the_same_sequence_exactly_one_wins(place: &impl
         };
         assert_eq!(one.read("out").await.unwrap().unwrap(), winner);
         let saved = two.saved(&keys).await.unwrap().unwrap();
-        assert_eq!(
-            (saved.sequence, saved.env.as_slice()),
-            (sequence + 1, winner)
-        );
+        assert_eq!((saved.sequence, saved.env.as_slice()), (sequence + 1, winner));
         assert_eq!(history(&one, 1).await, [winner]);
     }
 }
@@ -135,10 +106,7 @@ pub async fn of_two_writers_from_the_same_sequence_exactly_one_wins(place: &impl
 pub async fn the_history_is_capped_and_ordered(place: &impl Place) {
     let (store, keys) = (place.store(), keys());
     for number in 0..20u8 {
-        store
-            .commit(&commit(&keys, number.into(), &[number]))
-            .await
-            .unwrap();
+        store.commit(&commit(&keys, number.into(), &[number])).await.unwrap();
     }
     assert_eq!(history(&store, usize::MAX >> 1).await, [[17], [18], [19]]);
     assert_eq!(history(&store, 2).await, [[18], [19]]);
@@ -150,20 +118,14 @@ pub async fn the_history_is_capped_and_ordered(place: &impl Place) {
         .map(|(ms, seq)| (ms.parse().unwrap(), seq.parse().unwrap()))
         .collect();
     assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
-    let shorter = Commit {
-        history_length: 1,
-        ..commit(&keys, 20, b"last")
-    };
+    let shorter = Commit { history_length: 1, ..commit(&keys, 20, b"last") };
     store.commit(&shorter).await.unwrap();
     assert_eq!(history(&store, 9).await, [b"last"]);
 }
 
 pub async fn a_history_length_of_zero_writes_none_and_keeps_what_is_there(place: &impl Place) {
     let (store, keys) = (place.store(), keys());
-    let without = |sequence| Commit {
-        history_length: 0,
-        ..commit(&keys, sequence, b"without")
-    };
+    let without = |sequence| Commit { history_length: 0, ..commit(&keys, sequence, b"without") };
     store.commit(&without(0)).await.unwrap();
     assert_eq!(history(&store, 9).await, Vec::<Vec<u8>>::new());
     store.commit(&commit(&keys, 1, b"with")).await.unwrap();
@@ -174,10 +136,7 @@ pub async fn a_history_length_of_zero_writes_none_and_keeps_what_is_there(place:
 
 pub async fn a_status_expires(place: &impl Place) {
     let (store, keys) = (place.store(), keys());
-    store
-        .announce(&keys, b"{}", Duration::from_millis(300))
-        .await
-        .unwrap();
+    store.announce(&keys, b"{}", Duration::from_millis(300)).await.unwrap();
     assert_eq!(store.status(&keys).await.unwrap().unwrap(), b"{}");
     let deadline = Instant::now() + Duration::from_secs(5);
     while store.status(&keys).await.unwrap().is_some() {
@@ -188,10 +147,7 @@ pub async fn a_status_expires(place: &impl Place) {
 
 pub async fn a_status_can_be_renewed_before_it_expires(place: &impl Place) {
     let (store, keys) = (place.store(), keys());
-    store
-        .announce(&keys, b"short", Duration::ZERO)
-        .await
-        .unwrap();
+    store.announce(&keys, b"short", Duration::ZERO).await.unwrap();
     store.announce(&keys, b"long", Duration::MAX).await.unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     assert_eq!(store.status(&keys).await.unwrap().unwrap(), b"long");
@@ -200,16 +156,10 @@ pub async fn a_status_can_be_renewed_before_it_expires(place: &impl Place) {
 pub async fn any_bytes_come_back_as_they_were(place: &impl Place) {
     let (store, keys) = (place.store(), keys());
     let every_byte: Vec<u8> = (0..=255).collect();
-    for (sequence, bytes) in [every_byte.as_slice(), b"", b"\xff\xfe", b"\r\n"]
-        .into_iter()
-        .enumerate()
-    {
+    for (sequence, bytes) in [every_byte.as_slice(), b"", b"\xff\xfe", b"\r\n"].into_iter().enumerate() {
         store.write("in", bytes).await.unwrap();
         assert_eq!(store.read("in").await.unwrap().unwrap(), bytes);
-        store
-            .commit(&commit(&keys, sequence as u64, bytes))
-            .await
-            .unwrap();
+        store.commit(&commit(&keys, sequence as u64, bytes)).await.unwrap();
         assert_eq!(store.read("out").await.unwrap().unwrap(), bytes);
         assert_eq!(store.saved(&keys).await.unwrap().unwrap().env, bytes);
         assert_eq!(history(&store, 1).await, [bytes]);
@@ -218,13 +168,8 @@ pub async fn any_bytes_come_back_as_they_were(place: &impl Place) {
 
 pub async fn values_of_a_mebibyte_come_back_as_they_were(place: &impl Place) {
     let (store, keys) = (place.store(), keys());
-    let bytes: Vec<u8> = (0..1 << 20)
-        .map(|index: u32| (index.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
-    assert_eq!(
-        store.commit(&commit(&keys, 0, &bytes)).await.unwrap(),
-        Committed::Applied
-    );
+    let bytes: Vec<u8> = (0..1 << 20).map(|index: u32| (index.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    assert_eq!(store.commit(&commit(&keys, 0, &bytes)).await.unwrap(), Committed::Applied);
     assert_eq!(store.read("out").await.unwrap().unwrap(), bytes);
     assert_eq!(store.saved(&keys).await.unwrap().unwrap().env, bytes);
     assert_eq!(history(&store, 1).await, [bytes]);
@@ -232,22 +177,10 @@ pub async fn values_of_a_mebibyte_come_back_as_they_were(place: &impl Place) {
 
 pub async fn keys_may_be_any_text(place: &impl Place) {
     let store = place.store();
-    for output in [
-        "größe/温度 🌡",
-        "a b\nc",
-        "it's \"quoted\"; DROP TABLE keys",
-        "tag{ged}",
-        "%_*",
-    ] {
+    for output in ["größe/温度 🌡", "a b\nc", "it's \"quoted\"; DROP TABLE keys", "tag{ged}", "%_*"] {
         let keys = Keys::of(output).unwrap();
-        store
-            .commit(&commit(&keys, 0, output.as_bytes()))
-            .await
-            .unwrap();
-        assert_eq!(
-            store.read(output).await.unwrap().unwrap(),
-            output.as_bytes()
-        );
+        store.commit(&commit(&keys, 0, output.as_bytes())).await.unwrap();
+        assert_eq!(store.read(output).await.unwrap().unwrap(), output.as_bytes());
         assert_eq!(store.saved(&keys).await.unwrap().unwrap().sequence, 1);
     }
 }
@@ -258,10 +191,7 @@ pub async fn a_reader_sees_all_of_a_commit_or_nothing(place: &impl Place) {
         let (store, keys, done) = (place.store(), keys(), done.clone());
         async move {
             for sequence in 0..300 {
-                store
-                    .commit(&commit(&keys, sequence, sequence.to_string().as_bytes()))
-                    .await
-                    .unwrap();
+                store.commit(&commit(&keys, sequence, sequence.to_string().as_bytes())).await.unwrap();
             }
             done.store(true, Ordering::Relaxed);
         }
@@ -283,10 +213,7 @@ pub async fn forgetting_removes_output_and_companions(place: &impl Place) {
     store.write("in", b"stays").await.unwrap();
     store.forget(&keys).await.unwrap();
     store.commit(&commit(&keys, 0, b"x")).await.unwrap();
-    store
-        .announce(&keys, b"{}", Duration::from_secs(60))
-        .await
-        .unwrap();
+    store.announce(&keys, b"{}", Duration::from_secs(60)).await.unwrap();
     store.forget(&keys).await.unwrap();
     assert_nothing_committed(&store).await;
     assert_eq!(store.status(&keys).await.unwrap(), None);
@@ -297,14 +224,8 @@ pub async fn a_forgotten_output_starts_from_sequence_zero(place: &impl Place) {
     let (store, keys) = (place.store(), keys());
     store.commit(&commit(&keys, 0, b"old")).await.unwrap();
     store.forget(&keys).await.unwrap();
-    assert_eq!(
-        store.commit(&commit(&keys, 1, b"x")).await.unwrap(),
-        Committed::Refused { sequence: 0 }
-    );
-    assert_eq!(
-        store.commit(&commit(&keys, 0, b"new")).await.unwrap(),
-        Committed::Applied
-    );
+    assert_eq!(store.commit(&commit(&keys, 1, b"x")).await.unwrap(), Committed::Refused { sequence: 0 });
+    assert_eq!(store.commit(&commit(&keys, 0, b"new")).await.unwrap(), Committed::Applied);
     assert_eq!(history(&store, 9).await, [b"new"]);
 }
 
@@ -313,10 +234,8 @@ pub async fn errors_name_action_key_and_store(place: &impl Place) {
     store.ping().await.unwrap();
     place.set_field("a hash", "field", "1");
     let error = store.read("a hash").await.unwrap_err();
-    let sentence = format!(
-        "cannot read key \"a hash\" in store {}: key \"a hash\" holds another kind",
-        store.address()
-    );
+    let sentence =
+        format!("cannot read key \"a hash\" in store {}: key \"a hash\" holds another kind", store.address());
     assert!(error.to_string().starts_with(&sentence), "{error}");
 }
 
