@@ -161,7 +161,7 @@ impl Flags {
             },
             state_dir: reader.text(self.state_dir, "STATE_DIR").map(PathBuf::from),
             history_length: reader.parse(self.history_length, "HISTORY_LENGTH", "--history-length", 720, |length| {
-                length.parse().map_err(|_| format!("{length:?} is not a whole number"))
+                length.parse().map_err(|error| format!("{length:?} is not a number of results: {error}"))
             }),
             http: reader.parse(self.http, "HTTP_ADDR", "--http", Some(HTTP_DEFAULT.to_owned()), http_address),
             log_format: reader.parse(self.log_format, "LOG_FORMAT", "--log-format", LogFormat::Text, choice),
@@ -292,7 +292,7 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn choice<T: ValueEnum>(text: &str) -> Result<T, String> {
-    T::from_str(text, false).map_err(|_| {
+    T::from_str(text, false).ok().ok_or_else(|| {
         let names: Vec<_> = T::value_variants().iter().filter_map(|value| value.to_possible_value()).collect();
         let names: Vec<_> = names.iter().map(|value| value.get_name()).collect();
         format!("{text:?} is not one of {}", names.join(", "))

@@ -1,5 +1,7 @@
 //! `plugin-host dev`: builds a crate, prints its results, and takes up changes of its source while it runs.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `plugin-host invoke`: JSON lines in, one result a line out, env kept from line to line.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! What the loader refuses, each with a real wrong file and the sentence that says what to do.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `plugin-host run` with a real Redis: results, companion keys, restarts, failures.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use serde_json::{Value, json};

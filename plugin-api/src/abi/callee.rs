@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
-use std::panic::{self, AssertUnwindSafe};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::path::PathBuf;
 use std::ptr::{self, NonNull};
 use std::sync::Once;
@@ -33,7 +33,7 @@ where
     HandlerV1 {
         size: size_of::<HandlerV1>(),
         rust_layout: (&raw const RUST_LAYOUT).cast::<c_void>(),
-        open: open::<F, I, E, O>,
+        open: open::<E>,
         call: call::<F, I, E, O>,
         save_env: save_env::<E>,
         load_env: load_env::<E>,
@@ -82,13 +82,7 @@ impl<E> Instance<E> {
     }
 }
 
-unsafe extern "C" fn open<F, I, E, O>(about: *const OpenV1, reply: *mut Bytes) -> *mut OpaqueV1
-where
-    F: Fn(I, &mut Context<E>) -> Result<O> + Copy + 'static,
-    I: Input,
-    E: Env,
-    O: Output,
-{
+unsafe extern "C" fn open<E: Env>(about: *const OpenV1, reply: *mut Bytes) -> *mut OpaqueV1 {
     // SAFETY: the host lends both for the duration of this call.
     let (about, reply) = unsafe { (&*about, &mut *reply) };
     report_panics();
@@ -132,7 +126,7 @@ where
     E: Env,
     O: Output,
 {
-    // SAFETY: `instance` came from `open::<F, I, E, O>` of the same `HandlerV1`, is not closed, and the host uses it
+    // SAFETY: `instance` came from `open::<E>` of the same `HandlerV1`, is not closed, and the host uses it
     // from one thread at a time; event and reply are lent for the duration of this call.
     let (instance, event, reply) = unsafe { (&mut *instance.cast::<Instance<E>>(), &*event, &mut *reply) };
     // SAFETY: `F` has no size (`handler_v1` asserts it) and is inhabited (`handler_v1` was given one), so reading one
@@ -252,13 +246,18 @@ fn report_panics() {
     INSTALLED.call_once(|| {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| match CALLING.get() {
-            true => PANIC.set(Some(match (info.location(), info.payload_as_str()) {
-                (Some(place), Some(message)) => format!("panicked at {place}: {message}"),
-                _ => info.to_string(),
-            })),
+            true => PANIC.set(Some(panic_message(info))),
             false => before(info),
         }));
     });
+}
+
+/// What a panic says and where, in one line.
+fn panic_message(info: &PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    let message = payload.downcast_ref::<&str>().copied().or_else(|| payload.downcast_ref().map(String::as_str));
+    let place = info.location().map(|place| format!(" at {place}")).unwrap_or_default();
+    format!("panicked{place}: {}", message.unwrap_or("(no message)"))
 }
 
 /// Sends the records of the `log` crate to the host.
