@@ -1,19 +1,10 @@
 //! The formulas, with what Python's arithmetic gives for them.
 
-use crate::{figure::Fault, input::Counters, number::Number, ordered::Ordered, round};
+use crate::{number::Number, round};
 
-/// Share of the bytes sent in those moved, in %: of `eth0`, or of every interface but `lo` where there is no `eth0`.
-pub fn egress(interfaces: &Ordered<Counters>) -> Result<f64, Fault> {
-    let has_eth0 = interfaces.iter().any(|(name, _)| name == "eth0");
-    let (mut sent, mut recv) = (Number::Int(0), Number::Int(0));
-    for (name, counters) in interfaces.iter() {
-        let counts = if has_eth0 { name == "eth0" } else { name != "lo" };
-        if counts {
-            sent = sent + counters.sent(name)?;
-            recv = recv + counters.recv(name)?;
-        }
-    }
-    Ok(percent(sent, sent + recv))
+/// Share of the bytes sent in those moved, in %.
+pub fn egress(sent: Number, recv: Number) -> f64 {
+    percent(sent, sent + recv)
 }
 
 /// `part` / `whole` in %; 0 where `whole` is 0.

@@ -18,7 +18,7 @@ const TOTAL: &str = "virtual_memory-total";
 const CACHED: &str = "virtual_memory-cached";
 const BUFFERS: &str = "virtual_memory-buffers";
 
-/// What an input holds for the handler, not yet checked.
+/// What an input holds, not yet checked.
 #[derive(Default)]
 pub struct Input {
     /// As it came, whatever it is.

@@ -30,31 +30,30 @@
 mod figure;
 mod input;
 mod number;
-mod round;
+mod reading;
 
 mod calculate;
 mod history;
 mod report;
+mod round;
 
 mod ordered;
 
-use figure::Fault;
+use std::convert::Infallible;
+
 use history::History;
-use input::Input;
 use plugin_api::{Context, Result};
+use reading::Reading;
 use report::Report;
 
 /// One input's results; the last values of each CPU are kept in `env`.
-fn handler(input: Input, context: &mut Context<History>) -> Result<Report> {
-    let memory = input.memory()?;
+fn handler(input: Reading, context: &mut Context<History>) -> Result<Report> {
+    let Reading { timestamp, memory, sent, recv, cpus } = input;
     Ok(Report {
-        network_egress: calculate::egress(&input.interfaces)?,
+        network_egress: calculate::egress(sent, recv),
         memory_cache: calculate::percent(memory.cached + memory.buffers, memory.total),
-        cpu_utilization: input.cpus.try_map(|name, value| {
-            let value = value.number(|| input::cpu_key(name))?;
-            Ok::<_, Fault>(context.env.mean_with(name, value.to_f64()))
-        })?,
-        timestamp: input.timestamp.ok_or(Fault::Missing("timestamp"))?,
+        cpu_utilization: cpus.try_map(|name, value| Ok::<_, Infallible>(context.env.mean_with(name, value)))?,
+        timestamp,
     })
 }
 
