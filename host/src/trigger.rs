@@ -55,6 +55,20 @@ impl Trigger {
     }
 }
 
+impl Trigger {
+    /// Takes back an event because another host has committed since it was read; gives it if it has to be called all
+    /// the same. A key's value may have been counted and replaced meanwhile, so the key is read anew.
+    pub fn take_back(&mut self, event: Event) -> Option<Event> {
+        match self {
+            Trigger::Poll(poll) => {
+                poll.look_again();
+                None
+            }
+            Trigger::Timer(_) | Trigger::Feed(_) => Some(event),
+        }
+    }
+}
+
 impl Event {
     /// An event that is known by its content.
     pub fn of_content(key: &str, bytes: Vec<u8>) -> Event {

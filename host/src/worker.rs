@@ -128,7 +128,7 @@ impl Worker {
                         backoff = Backoff::default();
                         self.available();
                         if let Some(event) = event
-                            && self.handle(event).await == Next::Stop
+                            && self.handle(event, &mut trigger).await == Next::Stop
                         {
                             break;
                         }
@@ -184,8 +184,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Calls the handler and commits the outcome. Where another host committed in between, calls again on its env.
-    async fn handle(&mut self, event: Event) -> Next {
+    /// Calls the handler and commits the outcome. Where another host committed in between, goes on from its env.
+    async fn handle(&mut self, mut event: Event, trigger: &mut Trigger) -> Next {
         loop {
             let outcome = match self.call(&event) {
                 Ok(outcome) => outcome,
@@ -208,7 +208,10 @@ impl Worker {
                     return Next::GoOn;
                 }
                 commit::Settled::CountedByAnother => return Next::GoOn,
-                commit::Settled::Behind => {}
+                commit::Settled::Behind => match trigger.take_back(event) {
+                    Some(again) => event = again,
+                    None => return Next::GoOn,
+                },
                 commit::Settled::Stopped => return Next::Stop,
             }
         }

@@ -23,6 +23,12 @@ impl Poll {
         Poll { key: key.to_owned(), interval: every(period), due: false, seen: None }
     }
 
+    /// Reads the key at once, as if nothing had been seen of it.
+    pub(super) fn look_again(&mut self) {
+        self.due = true;
+        self.seen = None;
+    }
+
     pub(super) async fn next(
         &mut self,
         store: &Store,

@@ -14,7 +14,7 @@ pub(super) enum Settled {
     Committed,
     /// Another host has committed this very event; its env was taken up.
     CountedByAnother,
-    /// Another host has committed something else; its env was taken up and the event has to be called again.
+    /// Another host has committed something else; its env was taken up.
     Behind,
     /// The worker was told to stop while the store did not answer. The event is called again after the next start.
     Stopped,
