@@ -1,1 +1,3 @@
 //! Side-by-side measurements; they are in `benches/`.
+
+#![forbid(unsafe_code)]

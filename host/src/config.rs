@@ -2,6 +2,7 @@
 //!
 //! Only this module reads the environment.
 
+use std::env;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -108,6 +109,11 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// A variable of the environment; an empty one counts as unset.
+pub fn variable(name: &str) -> Option<String> {
+    env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
 
 /// Everything that is wrong with a configuration.
@@ -221,9 +227,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         };
         match Address::parse(&url) {
             Ok(address) if from_flag && address.has_password() => {
-                let fault = "a flag with a password can be read by every user of the machine: use REDIS_PASSWORD, \
-                             REDIS_PASSWORD_FILE or STORE_URL";
-                self.fault("STORE_URL", "--store", fault);
+                self.fault("STORE_URL", "--store", PASSWORD_IN_FLAG);
                 None
             }
             Ok(address) => Some(address),
@@ -279,6 +283,18 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             _ => "MONITORING_PERIOD",
         };
         self.parse(flag, variable, "--period", Duration::from_secs(5), seconds)
+    }
+}
+
+const PASSWORD_IN_FLAG: &str = "a flag with a password can be read by every user of the machine: use REDIS_PASSWORD, \
+                                REDIS_PASSWORD_FILE or STORE_URL";
+
+/// Reads a store's address as a flag has it: without a password.
+pub fn store_without_password(text: &str) -> Result<Address, String> {
+    match Address::parse(text) {
+        Ok(address) if address.has_password() => Err(PASSWORD_IN_FLAG.to_owned()),
+        Ok(address) => Ok(address),
+        Err(error) => Err(error.to_string()),
     }
 }
 

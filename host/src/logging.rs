@@ -3,7 +3,7 @@
 use std::io;
 
 use log::{Level, LevelFilter};
-use plugin_api::abi::LogSink;
+use plugin_api::abi::{LogSink, Source};
 use tracing::level_filters::LevelFilter as HostFilter;
 use tracing_subscriber::EnvFilter;
 
@@ -33,12 +33,13 @@ pub fn plugin_sink() -> LogSink {
     LogSink { level, write }
 }
 
-fn write(plugin: &str, level: Level, module: &str, message: &str) {
+fn write(source: Source<'_>, level: Level, module: &str, message: &str) {
+    let Source { plugin, handler } = source;
     match level {
-        Level::Error => tracing::error!(plugin, module, "{message}"),
-        Level::Warn => tracing::warn!(plugin, module, "{message}"),
-        Level::Info => tracing::info!(plugin, module, "{message}"),
-        Level::Debug => tracing::debug!(plugin, module, "{message}"),
-        Level::Trace => tracing::trace!(plugin, module, "{message}"),
+        Level::Error => tracing::error!(plugin, handler, module, "{message}"),
+        Level::Warn => tracing::warn!(plugin, handler, module, "{message}"),
+        Level::Info => tracing::info!(plugin, handler, module, "{message}"),
+        Level::Debug => tracing::debug!(plugin, handler, module, "{message}"),
+        Level::Trace => tracing::trace!(plugin, handler, module, "{message}"),
     }
 }

@@ -17,5 +17,5 @@ pub use find::{Found, HandlerName, find};
 pub use load::Loaded;
 pub(crate) use load::host_glibc;
 pub use running::{Outcome, Running};
-pub(crate) use verify::hex;
+pub(crate) use verify::sha256;
 pub use verify::{PrivateFolder, Verified};

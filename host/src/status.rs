@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use plugin_api::abi::{ABI_VERSION, Failure};
 use serde::Serialize;
 
-use crate::plugin::{Loaded, Outcome};
+use crate::plugin::Loaded;
 
 /// What is told, as `{out}:status` and `/status` show it.
 #[derive(Debug, Clone, Serialize)]
@@ -28,7 +28,7 @@ pub struct Status {
     pub failures: u64,
     /// The newest failure since the start.
     pub last_error: Option<LastError>,
-    /// How long the last call that succeeded took, in microseconds.
+    /// How long the last call took, in microseconds.
     pub last_call_us: Option<f64>,
     /// When this was written (ISO 8601, UTC).
     pub updated_at: String,
@@ -109,17 +109,16 @@ impl Board {
         std::mem::replace(&mut status.state, state)
     }
 
-    pub(crate) fn called(&self, key: &str, result: Result<&Outcome, &Failure>) {
+    pub(crate) fn succeeded(&self, took: Duration) {
+        self.lock().count_call(took);
+    }
+
+    pub(crate) fn failed(&self, key: &str, took: Duration, failure: &Failure) {
         let mut status = self.lock();
-        status.calls += 1;
-        match result {
-            Ok(outcome) => status.last_call_us = Some(outcome.took.as_nanos() as f64 / 1000.0),
-            Err(failure) => {
-                status.failures += 1;
-                let message = format!("key {key}: {failure}");
-                status.last_error = Some(LastError { at: now(), kind: failure.kind.as_str(), message });
-            }
-        }
+        status.count_call(took);
+        status.failures += 1;
+        let message = format!("key {key}: {failure}");
+        status.last_error = Some(LastError { at: now(), kind: failure.kind.as_str(), message });
     }
 
     pub(crate) fn loaded(&self, plugin: &Loaded) {
@@ -128,6 +127,13 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, Status> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Status {
+    fn count_call(&mut self, took: Duration) {
+        self.calls += 1;
+        self.last_call_us = Some(took.as_nanos() as f64 / 1000.0);
     }
 }
 

@@ -6,11 +6,10 @@ mod timer;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sha2::{Digest, Sha256};
 use store::Store;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::plugin::hex;
+use crate::plugin::sha256;
 
 pub use feed::{Feed, Source};
 pub use poll::Poll;
@@ -19,7 +18,7 @@ pub use timer::Timer;
 /// One input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// The key that it was read from.
+    /// The key that it was read from; a timer's events bear the output key.
     pub key: String,
     /// Its bytes, untouched.
     pub bytes: Vec<u8>,
@@ -72,14 +71,18 @@ impl Trigger {
 impl Event {
     /// An event that is known by its content.
     pub fn of_content(key: &str, bytes: Vec<u8>) -> Event {
-        let id = format!("sha256:{}", hex(&Sha256::digest(&bytes)));
-        Event { key: key.to_owned(), bytes, id }
+        Event { key: key.to_owned(), id: content_id(&bytes), bytes }
     }
 
     fn of_tick(key: &str, now: SystemTime) -> Event {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         Event { key: key.to_owned(), bytes: b"null".to_vec(), id: format!("timer:{}", since.as_millis()) }
     }
+}
+
+/// How an event is known by its content: `sha256:HEX`.
+pub fn content_id(bytes: &[u8]) -> String {
+    format!("sha256:{}", sha256(bytes))
 }
 
 /// Ticks at once and then every period. A tick that came too late moves those after it.

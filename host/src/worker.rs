@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use plugin_api::abi::{About, Call, Failure};
-use store::{Keys, Saved, Store};
+use store::{Cause, Keys, Saved, Store};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::backoff::Backoff;
 use crate::plugin::{Loaded, Outcome, Running};
@@ -26,8 +26,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long after a call `{out}:status` is written, so that many calls cause one writing.
 const STATUS_DELAY: Duration = Duration::from_secs(1);
 
-/// How long `{out}:status` outlives a host that is gone.
-const STATUS_LIFE: Duration = Duration::from_secs(15);
+/// How long `{out}:status` outlives a host that is gone, or is busy with a long call.
+const STATUS_LIFE: Duration = Duration::from_secs(60);
 
 /// What a worker works on.
 pub struct Job {
@@ -113,7 +113,7 @@ impl Worker {
     /// Works until it is told to stop. New versions of the plugin come through `reloads`.
     pub async fn run(mut self, mut trigger: Trigger, mut reloads: mpsc::Receiver<Loaded>) {
         if self.recover(&mut reloads).await == Next::Stop {
-            return self.announce(State::Stopped).await;
+            return self.announce_end().await;
         }
         let mut backoff = Backoff::default();
         let mut stop = self.stop.clone();
@@ -142,15 +142,20 @@ impl Worker {
                 },
             }
         }
-        self.announce(State::Stopped).await;
+        self.announce_end().await;
     }
 
     /// Takes up env and progress from the store, however long the store takes to answer. A new version of the plugin
     /// may be what can read the env.
     async fn recover(&mut self, reloads: &mut mpsc::Receiver<Loaded>) -> Next {
         let mut backoff = Backoff::default();
+        let mut stop = self.stop.clone();
         loop {
-            match self.job.store.saved(&self.job.output).await {
+            let saved = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return Next::Stop,
+                saved = self.job.store.saved(&self.job.output) => saved,
+            };
+            match saved {
                 Ok(saved) => match self.take_up(saved) {
                     Ok(()) => {
                         self.available();
@@ -165,6 +170,9 @@ impl Worker {
                         self.enter(State::EnvUnreadable, Some(reason));
                     }
                 },
+                Err(error) if matches!(error.cause, Cause::Corrupt(_) | Cause::WrongType { .. }) => {
+                    self.enter(State::EnvUnreadable, Some(error.to_string()));
+                }
                 Err(error) => self.unavailable(&error),
             }
             tokio::select! {
@@ -190,7 +198,6 @@ impl Worker {
             let outcome = match self.call(&event) {
                 Ok(outcome) => outcome,
                 Err(failure) => {
-                    tracing::error!(key = event.key, event = event.id, kind = failure.kind.as_str(), "{failure}");
                     (self.tell)(News::Failed(&event, &failure));
                     return Next::GoOn;
                 }
@@ -227,8 +234,16 @@ impl Worker {
             last_execution: self.progress.saved_at.as_deref(),
             attempt: 1,
         };
+        let started = Instant::now();
         let result = self.running.call(&call, &self.progress.env);
-        self.board.called(&event.key, result.as_ref());
+        match &result {
+            Ok(outcome) => self.board.succeeded(outcome.took),
+            Err(failure) => {
+                self.board.failed(&event.key, started.elapsed(), failure);
+                let (us, kind) = (started.elapsed().as_micros() as u64, failure.kind.as_str());
+                tracing::error!(key = event.key, event = event.id, us, kind, "{failure}");
+            }
+        }
         self.announcement = self.announcement.min(Instant::now() + STATUS_DELAY);
         result
     }
@@ -250,9 +265,10 @@ impl Worker {
         }
     }
 
-    fn enter(&self, state: State, reason: Option<String>) {
+    fn enter(&mut self, state: State, reason: Option<String>) {
         let text = reason.clone();
         if self.board.enter(state, reason) != state {
+            self.announcement = Instant::now();
             match text {
                 Some(reason) => tracing::warn!("not ready: {reason}"),
                 None => tracing::info!("ready"),
@@ -260,26 +276,33 @@ impl Worker {
         }
     }
 
-    fn available(&self) {
+    fn available(&mut self) {
         self.enter(State::Running, None);
     }
 
-    fn unavailable(&self, error: &store::Error) {
+    fn unavailable(&mut self, error: &store::Error) {
         self.enter(State::StoreUnavailable, Some(error.to_string()));
     }
 
-    /// Waits a little longer than the last time.
-    async fn pause(&self, backoff: &mut Backoff) -> Next {
+    /// Waits a little longer than the last time, and writes `{out}:status` meanwhile if it is due.
+    async fn pause(&mut self, backoff: &mut Backoff) -> Next {
         let mut stop = self.stop.clone();
+        let wait = async {
+            if Instant::now() >= self.announcement {
+                self.announce_state().await;
+            }
+            sleep(backoff.next()).await;
+        };
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => Next::Stop,
-            () = sleep(backoff.next()) => Next::GoOn,
+            () = wait => Next::GoOn,
         }
     }
 
-    async fn announce(&mut self, state: State) {
-        self.board.enter(state, None);
-        self.announce_state().await;
+    /// Says that the host has stopped, to a store that answers soon.
+    async fn announce_end(&mut self) {
+        self.board.enter(State::Stopped, None);
+        timeout(Duration::from_secs(1), self.announce_state()).await.ok();
     }
 
     /// Writes `{out}:status`. A store that doesn't answer is noticed by what needs it.

@@ -56,6 +56,7 @@ impl Crate {
             .args(["--period", "0.05"])
             .args(arguments)
             .env("CARGO_TARGET_DIR", &self.target)
+            .env("TMPDIR", self.folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -120,10 +121,14 @@ fn calls(line: &str) -> u64 {
 #[test]
 fn a_change_of_the_source_changes_the_results_without_a_restart() {
     let plugin = Crate::new("changing");
+    plugin.write("Ok(plugin_api::json!({\"total\": _input[\"virtual_memory-total\"], \"calls\": context.env}))");
     let mut dev = plugin.dev(&[]);
     dev.wait_for("writes to metrics-output in sqlite:");
     assert_eq!(calls(&dev.wait_for("calls ")), 1);
-    let before = calls(&dev.wait_for("calls "));
+    let line = dev.wait_for("calls ");
+    let before = calls(&line);
+    let total = line.split_once("total ").and_then(|(_, rest)| rest.split_whitespace().next()?.parse::<u64>().ok());
+    assert!(total.unwrap() > 1 << 20, "these are not this machine's figures: {line}");
 
     plugin.write("Ok(plugin_api::json!({\"new\": true, \"calls\": context.env}))");
     dev.wait_for("goes on with the new build of changing");

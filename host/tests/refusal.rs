@@ -177,7 +177,7 @@ fn a_symbol_that_is_no_handler_is_refused() {
 fn a_path_without_a_plugin_says_what_to_set() {
     let folder = tempfile::tempdir().unwrap();
     let invoked = support::invoke(&folder.path().join("nothing.so"), "handler", b"");
-    assert!(text(&invoked.stderr).contains("HANDLER_PATH"), "{}", text(&invoked.stderr));
+    assert!(text(&invoked.stderr).contains("no plugin at"), "{}", text(&invoked.stderr));
 }
 
 #[test]
@@ -192,4 +192,71 @@ fn a_private_copy_is_what_is_loaded_and_it_goes_with_the_host() {
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// The structures of the ABI in C, as `plugin-api/src/abi.rs` defines them, and a handler that gives back its input.
+const C_HANDLER: &str = r#"
+#include <stddef.h>
+#include <stdint.h>
+typedef struct { const uint8_t *data; size_t length; } bytes;
+typedef struct { bytes input, event_id, last_execution; uint32_t attempt; } event;
+static void *open_it(const void *about, bytes *reply) { static int instance; return &instance; }
+static uint32_t call_it(void *instance, const event *event, bytes *reply) { *reply = event->input; return 0; }
+static uint32_t save_env(void *instance, bytes *reply) { reply->data = (const uint8_t *)"{}"; reply->length = 2; return 0; }
+static uint32_t load_env(void *instance, bytes env, bytes *reply) { return 0; }
+static void close_it(void *instance) {}
+static const struct { char magic[32]; uint32_t major, minor; const void *layout; } rust = {"another abi_stable", 9, 8, 0};
+const struct {
+    size_t size; const void *rust_layout;
+    void *(*open)(const void *, bytes *);
+    uint32_t (*call)(void *, const event *, bytes *);
+    uint32_t (*save_env)(void *, bytes *);
+    uint32_t (*load_env)(void *, bytes, bytes *);
+    void (*close)(void *);
+} handler = {sizeof handler, RUST_LAYOUT, open_it, call_it, save_env, load_env, close_it};
+__attribute__((section(".plugin_manifest"), used)) static const char manifest[] =
+    {MANIFEST};
+"#;
+
+/// The C handler with this for its `rust_layout`.
+fn c_handler(folder: &tempfile::TempDir, rust_layout: &str) -> PathBuf {
+    let manifest = br#"{"abi":1,"name":"c","version":"1","target":"t","handlers":["handler"]}"#;
+    let manifest: Vec<_> = manifest.iter().map(u8::to_string).collect();
+    let source = C_HANDLER.replace("RUST_LAYOUT", rust_layout).replace("MANIFEST", &manifest.join(","));
+    compile(folder, "libc_handler.so", &source, &["-shared", "-fPIC", "-w"])
+}
+
+#[test]
+fn a_plugin_in_c_is_called_and_one_with_another_abi_stable_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = support::invoke(&c_handler(&folder, "0"), "handler", b"[1]\n[2]");
+    assert_eq!(
+        (text(&output.stdout).as_str(), output.status.code()),
+        ("[1]\n[2]\n", Some(0)),
+        "{}",
+        text(&output.stderr)
+    );
+    let output = support::invoke(&c_handler(&folder, "&rust"), "handler", b"[1]");
+    assert!(text(&output.stderr).contains("built with abi_stable 9.8"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_plugin_that_is_taken_is_described() {
+    let inspect = |format: &str| {
+        let output = plugin_host().arg("inspect").arg(plugin("fixture")).args(["--format", format]).output().unwrap();
+        assert!(output.status.success());
+        text(&output.stdout)
+    };
+    let size = fs::metadata(plugin("fixture")).unwrap().len();
+    let json: serde_json::Value = serde_json::from_str(&inspect("json")).unwrap();
+    assert_eq!((&json["name"], &json["abi"], &json["size"]), (&"fixture".into(), &1.into(), &size.into()));
+    assert_eq!((&json["refused"], &json["fits_configmap"]), (&serde_json::Value::Null, &(size <= 1 << 20).into()));
+    assert_eq!(json["handlers"][0], "sum");
+    assert_eq!(json["sha256"].as_str().unwrap().len(), 64);
+    assert!(json["needed_glibc"].as_str().unwrap().starts_with("2."));
+    let described = inspect("text");
+    assert!(
+        described.contains("this host    takes it") && described.contains("plugin       fixture 0.1.0"),
+        "{described}"
+    );
 }

@@ -44,6 +44,20 @@ impl Redis {
         wait_for("a write", || self.runtime.block_on(self.store.write("metrics", input.as_bytes())).ok());
     }
 
+    /// Waits until the host has looked at its input twice, so at least once from beginning to end.
+    fn wait_for_looks(&self) {
+        let looks = || -> u64 {
+            let stats = std::process::Command::new("redis-cli")
+                .args(["-p", &self.server.port().to_string(), "info", "commandstats"])
+                .output()
+                .unwrap();
+            let stats = text(&stats.stdout);
+            stats.split("cmdstat_get:calls=").nth(1).and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0)
+        };
+        let before = looks();
+        wait_for("two looks at the input", || Some(()).filter(|()| looks() >= before + 2));
+    }
+
     fn output(&self) -> Option<Value> {
         let output = self.runtime.block_on(self.store.read("out")).ok()??;
         Some(serde_json::from_slice(&output).unwrap())
@@ -115,6 +129,7 @@ fn env_goes_on_after_a_restart_and_the_same_sample_is_not_counted_again() {
 
     let host = redis.host("handler", &[]);
     host.wait_until_ready();
+    redis.wait_for_looks();
     redis.write(&sample(20.0));
     redis.wait_for_sequence(2);
     assert_eq!(redis.output().unwrap()["avg-util-cpu0-60sec"], 15.0);
@@ -124,6 +139,7 @@ fn env_goes_on_after_a_restart_and_the_same_sample_is_not_counted_again() {
     let host = redis.host("handler", &[]);
     redis.write(&sample(20.0));
     host.wait_until_ready();
+    redis.wait_for_looks();
     redis.write(&sample(60.0));
     redis.wait_for_sequence(3);
     assert_eq!(redis.output().unwrap()["avg-util-cpu0-60sec"], 30.0);
@@ -137,9 +153,10 @@ fn equal_bytes_are_called_once() {
     redis.write("a");
     redis.wait_for_sequence(1);
     redis.write("a");
+    redis.wait_for_looks();
     redis.write("b");
     redis.wait_for_sequence(2);
-    assert_eq!(host.status()["calls"], 2);
+    assert_eq!((redis.sequence(), &host.status()["calls"]), (2, &json!(2)));
 }
 
 #[test]
@@ -312,6 +329,7 @@ fn an_env_that_cannot_be_read_keeps_the_host_from_working_and_stays() {
     redis.write(r#"{"add": 1}"#);
     host.wait_until_not_ready();
     assert_eq!(host.status()["state"], "env-unreadable");
+    wait_for("the state in the status key", || redis.status().filter(|status| status["state"] == "env-unreadable"));
     assert!(host.stop().success());
     assert_eq!(redis.saved().unwrap(), before);
 
@@ -321,6 +339,62 @@ fn an_env_that_cannot_be_read_keeps_the_host_from_working_and_stays() {
     );
     redis.wait_for_sequence(2);
     assert!(host.stop().success());
+}
+
+#[test]
+fn an_env_of_another_handler_is_not_taken_for_an_old_one() {
+    let redis = Redis::start();
+    let host = redis.host("sum", &[]);
+    redis.write(r#"{"add": 1}"#);
+    redis.wait_for_sequence(1);
+    assert!(host.stop().success());
+    let host = redis.host("handler", &[]);
+    host.wait_for_log("missing field `cpu_history`");
+    assert_eq!(redis.sequence(), 1);
+}
+
+#[test]
+fn a_commit_that_redis_refuses_keeps_the_host_from_being_ready_until_it_can_be_taken() {
+    let redis = Redis::start();
+    let cli = |arguments: &[&str]| {
+        let port = redis.server.port().to_string();
+        assert!(
+            std::process::Command::new("redis-cli").args(["-p", &port]).args(arguments).status().unwrap().success()
+        );
+    };
+    cli(&["rpush", "out", "a list"]);
+    let host = redis.host("sum", &[]);
+    redis.write(r#"{"add": 1}"#);
+    let reason = host.wait_until_not_ready();
+    assert!(!reason.is_empty());
+    host.wait_for_log("not ready: ");
+    assert_eq!(redis.sequence(), 0);
+    cli(&["del", "out"]);
+    redis.wait_for_sequence(1);
+    host.wait_until_ready();
+    let times_ready = host.log().iter().filter(|line| line.ends_with("INFO ready")).count();
+    assert_eq!((times_ready, &host.status()["calls"]), (2, &json!(1)));
+}
+
+#[test]
+fn the_loaded_library_is_a_copy_that_only_its_user_reads() {
+    use std::os::unix::fs::PermissionsExt;
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let (original, state) = (folder.path().join("libfixture.so"), folder.path().join("state"));
+    std::fs::copy(plugin("fixture"), &original).unwrap();
+    let (url, state_text) = (redis.server.url(), state.to_str().unwrap());
+    let host = Host::start(&original, &[("STORE_URL", &url), ("HANDLER_FUNCTION", "count"), ("STATE_DIR", state_text)]);
+    host.wait_until_ready();
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", host.pid())).unwrap();
+    let sha256 = host.status()["plugin"]["sha256"].as_str().unwrap().to_owned();
+    assert!(maps.contains(&format!("{state_text}/plugins/{sha256}.so")), "{maps}");
+    assert!(!maps.contains("/libfixture.so"), "{maps}");
+    assert_eq!(std::fs::metadata(state.join("plugins")).unwrap().permissions().mode() & 0o777, 0o700);
+
+    std::fs::write(&original, "overwritten in place").unwrap();
+    redis.write("a");
+    redis.wait_for_sequence(1);
 }
 
 #[test]
@@ -398,11 +472,12 @@ fn json_logs_are_one_object_a_line() {
     redis.write(r#"{"add": 1, "then": "log"}"#);
     redis.wait_for_sequence(1);
     let called: Value = serde_json::from_str(&host.wait_for_log("\"called\"")).unwrap();
+    host.log().iter().for_each(|line| assert!(serde_json::from_str::<Value>(line).unwrap().is_object()));
     assert_eq!((&called["fields"]["key"], &called["level"]), (&json!("metrics"), &json!("INFO")));
     assert!(called["fields"]["us"].is_u64() && called["fields"]["output_bytes"] == 21, "{called}");
     let record: Value = serde_json::from_str(&host.wait_for_log("adding 1")).unwrap();
     assert_eq!(
-        (&record["fields"]["plugin"], &record["span"]["handler"]),
+        (&record["fields"]["plugin"], &record["fields"]["handler"]),
         (&json!("fixture"), &json!("sum")),
         "{record}"
     );

@@ -7,8 +7,9 @@
 //! Rules that hold for every function here:
 //! - **Direction.** The host calls the functions of [`HandlerV1`]; the plugin calls only [`HostV1::log`].
 //! - **Ownership.** [`Bytes`] lends. What a caller passes in is the caller's and stays valid until the function
-//!   returns. What a plugin lends in a reply is the plugin's and stays valid until the *same* function is called
-//!   again on that instance, or the instance is closed.
+//!   returns. What a plugin lends in a reply is the plugin's. An output stays valid until the next `call` on that
+//!   instance, an env until the next `save_env`, the text of a failure until the next call of any function on it;
+//!   none of them longer than the instance.
 //! - **Threads.** `open`, every call and `close` of one instance happen on one thread, one after another.
 //!   Different instances, of the same handler too, may run on different threads at the same time.
 //! - **Unwinding.** No panic and no exception may cross the border, in either direction.
@@ -24,7 +25,7 @@ mod caller;
 mod manifest;
 
 pub use callee::handler_v1;
-pub use caller::{About, Call, Failure, FailureKind, Handler, Incompatible, Instance, LogSink};
+pub use caller::{About, Call, Failure, FailureKind, Handler, Incompatible, Instance, LogSink, Source};
 pub use manifest::{Manifest, SECTION, join, length, refuse_taken_name};
 
 /// The version of the ABI that this crate speaks.

@@ -19,7 +19,7 @@ pub(crate) fn write<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<(),
 }
 
 /// Says what is wrong where. Only the error's place is at hand: to follow the path while reading (as the crate
-/// serde_path_to_error does) would compile every handler's types twice, which costs each plugin 30 KiB.
+/// serde_path_to_error does) would compile every handler's types twice.
 #[cold]
 fn explain(text: &str, error: &serde_json::Error) -> String {
     if text.trim_ascii().is_empty() {

@@ -1,5 +1,7 @@
 //! A handler that does nothing but what every call does: takes bytes, counts in its env, gives bytes.
 
+#![forbid(unsafe_code)]
+
 use plugin_api::{Context, Raw, Result};
 
 /// Counts its calls and gives back what it got.

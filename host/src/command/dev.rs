@@ -6,7 +6,7 @@ mod print;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use self::build::{Builder, Package};
 use super::{load, runtime, stop_signal};
-use crate::config::{LogFormat, seconds};
+use crate::config::{LogFormat, seconds, store_without_password, variable};
 use crate::logging;
 use crate::plugin::{HandlerName, Loaded, PrivateFolder};
 use crate::status::Board;
@@ -34,8 +34,8 @@ pub struct Arguments {
     package: PathBuf,
     /// Where data lies: redis://HOST:PORT or sqlite:PATH [default: plugin-host/dev.db in cargo's target folder, begun
     /// anew at each start]
-    #[arg(long, value_name = "URL")]
-    store: Option<String>,
+    #[arg(long, value_name = "URL", value_parser = store_without_password)]
+    store: Option<Address>,
     /// Seconds between inputs, fractions allowed
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     period: Duration,
@@ -61,16 +61,16 @@ const HISTORY_LENGTH: usize = 720;
 ///
 /// There is no such crate or input, or the plugin is refused.
 pub fn dev(arguments: Arguments) -> Result<ExitCode> {
-    logging::start(LogFormat::Text, Some(&std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned())));
+    logging::start(LogFormat::Text, Some(&variable("RUST_LOG").unwrap_or_else(|| "warn".to_owned())));
     let package = Package::at(&arguments.package)?;
     let source = source(arguments.input.as_deref(), &package)?;
-    let (store, begin) = store(arguments.store.as_deref(), &package)?;
+    let (store, begin) = store(arguments.store, &package);
     let private = Arc::new(PrivateFolder::open(None)?);
     let (sender, mut loaded) = mpsc::channel(1);
     let runtime = runtime()?;
     let shown = store.address().to_string();
 
-    build_and_watch(Builder::new(package), arguments.handler, Arc::clone(&private), sender)?;
+    build_and_watch(Builder::new(package), arguments.handler, Arc::downgrade(&private), sender)?;
     runtime
         .block_on(async {
             let mut stop = stop_signal()?;
@@ -106,16 +106,12 @@ enum Begin {
     WhereItEnded,
 }
 
-fn store(url: Option<&str>, package: &Package) -> Result<(Store, Begin)> {
-    let Some(url) = url else {
-        let path = package.target.join("plugin-host").join("dev.db");
-        return Ok((Store::new(Address::sqlite(path), Credentials::default()), Begin::Anew));
+fn store(address: Option<Address>, package: &Package) -> (Store, Begin) {
+    let (address, begin) = match address {
+        Some(address) => (address, Begin::WhereItEnded),
+        None => (Address::sqlite(package.target.join("plugin-host").join("dev.db")), Begin::Anew),
     };
-    let address = Address::parse(url)?;
-    if address.has_password() {
-        bail!("a flag with a password can be read by every user of the machine: use a store without one to try things");
-    }
-    Ok((Store::new(address, Credentials::default()), Begin::WhereItEnded))
+    (Store::new(address, Credentials::default()), begin)
 }
 
 /// Where inputs come from: a file, or this machine.
@@ -150,13 +146,17 @@ fn source(input: Option<&Path>, package: &Package) -> Result<Source> {
 fn build_and_watch(
     mut builder: Builder,
     handler: HandlerName,
-    private: Arc<PrivateFolder>,
+    private: Weak<PrivateFolder>,
     sender: mpsc::Sender<Loaded>,
 ) -> Result<()> {
     let build = move || {
         let mut last = None;
         while !sender.is_closed() {
-            let loaded = builder.build().and_then(|library| load(&library, &handler, &private));
+            let built = builder.build();
+            // The folder goes when `dev` ends, though this thread may still wait.
+            let Some(private) = private.upgrade() else { return };
+            let loaded = built.and_then(|library| load(&library, &handler, &private));
+            drop(private);
             match loaded {
                 Ok(plugin) if last.as_ref() == Some(&plugin.verified.sha256) => {}
                 Ok(plugin) => {

@@ -1,6 +1,5 @@
 //! `plugin-host healthcheck`: asks a running host whether it is ready.
 
-use std::env;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::runtime;
-use crate::config::HTTP_DEFAULT;
+use crate::config::{HTTP_DEFAULT, variable};
 
 /// Asks the host on this machine whether it is ready: exit code 0 if so
 #[derive(Args)]
@@ -24,12 +23,7 @@ pub struct Arguments {
 ///
 /// Nobody answers, or not with 200.
 pub fn healthcheck(arguments: Arguments) -> Result<ExitCode> {
-    let set = |text: &String| !text.is_empty();
-    let address = arguments
-        .http
-        .filter(set)
-        .or_else(|| env::var("HTTP_ADDR").ok().filter(set))
-        .unwrap_or_else(|| HTTP_DEFAULT.to_owned());
+    let address = arguments.http.or_else(|| variable("HTTP_ADDR")).unwrap_or_else(|| HTTP_DEFAULT.to_owned());
     if address == "off" {
         bail!("HTTP_ADDR is off: there is nobody to ask");
     }

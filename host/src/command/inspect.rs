@@ -8,9 +8,8 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use plugin_api::abi::Manifest;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-use crate::plugin::{Examined, HandlerName, Refusal, examine, find, hex, host_glibc};
+use crate::plugin::{Examined, HandlerName, Refusal, examine, find, host_glibc, sha256};
 
 /// Says what a plugin is, and whether this host takes it: exit code 1 if not
 #[derive(Args)]
@@ -52,7 +51,7 @@ struct Report {
 ///
 /// There is no such file, or it can't be read.
 pub fn inspect(arguments: Arguments) -> Result<ExitCode> {
-    let any = HandlerName { library: None, symbol: String::new() };
+    let any = HandlerName { library: None, symbol: "HANDLER".to_owned() };
     let path = find(&arguments.plugin, arguments.handler.as_ref().unwrap_or(&any))?.path;
     let bytes = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
     let wanted = arguments.handler.as_ref().map(|name| name.symbol.as_str());
@@ -73,7 +72,7 @@ fn report(path: &Path, bytes: &[u8], examined: Result<Examined, Refusal>, wanted
     Report {
         path: path.to_owned(),
         size: bytes.len(),
-        sha256: hex(&Sha256::digest(bytes)),
+        sha256: sha256(bytes),
         fits_configmap: bytes.len() <= CONFIG_MAP_MAX,
         needed_glibc: examined.as_ref().and_then(|examined| examined.glibc).map(|glibc| glibc.to_string()),
         manifest: examined.map(|examined| examined.manifest),
@@ -97,7 +96,11 @@ fn print_text(report: &Report) {
     }
     row("size", &format!("{:.1} KiB", report.size as f64 / 1024.0));
     row("sha256", &report.sha256);
-    let fits = if report.fits_configmap { "fits" } else { "is too large (1 MiB is the most): ship it as a ZIP" };
+    let fits = if report.fits_configmap {
+        "fits"
+    } else {
+        "is too large (1 MiB is the most); opt-level = \"s\" makes it smaller"
+    };
     row("configmap", fits);
     match &report.refused {
         None => row("this host", "takes it"),

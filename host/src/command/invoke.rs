@@ -10,11 +10,11 @@ use clap::Args;
 use plugin_api::abi::{About, Call, Failure};
 
 use super::load;
-use crate::config::LogFormat;
+use crate::config::{LogFormat, variable};
 use crate::logging;
 use crate::plugin::{HandlerName, PrivateFolder, Running};
 use crate::status::now;
-use crate::trigger::Event;
+use crate::trigger::content_id;
 
 /// Calls a handler for each line of its input and prints a result a line; env is kept from line to line
 #[derive(Args)]
@@ -42,7 +42,7 @@ pub struct Arguments {
 ///
 /// The plugin is refused, or a file can't be read or written.
 pub fn invoke(arguments: Arguments) -> Result<ExitCode> {
-    logging::start(LogFormat::Text, std::env::var("RUST_LOG").ok().as_deref());
+    logging::start(LogFormat::Text, variable("RUST_LOG").as_deref());
     let private = PrivateFolder::open(None)?;
     let plugin = load(&arguments.plugin, &arguments.handler, &private)?;
     let name = arguments.input.display().to_string();
@@ -97,7 +97,7 @@ impl Session {
             if text.is_empty() {
                 continue;
             }
-            match self.call(name, text) {
+            match self.call(text) {
                 Ok(output) => {
                     let written = results.write_all(&output).and_then(|()| results.write_all(b"\n"));
                     written.context("can't write the results")?;
@@ -113,8 +113,8 @@ impl Session {
         Ok(exit)
     }
 
-    fn call(&mut self, name: &str, input: &[u8]) -> Result<Vec<u8>, Failure> {
-        let event_id = Event::of_content(name, input.to_vec()).id;
+    fn call(&mut self, input: &[u8]) -> Result<Vec<u8>, Failure> {
+        let event_id = content_id(input);
         let last_execution = self.last_execution.as_deref();
         let call = Call { input, event_id: &event_id, last_execution, attempt: 1 };
         let outcome = self.running.call(&call, &self.env)?;

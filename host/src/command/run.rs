@@ -1,6 +1,5 @@
 //! `plugin-host run`: the operator's command.
 
-use std::env;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use store::Store;
 use tokio::sync::mpsc;
 
 use super::{load, runtime, stop_signal};
-use crate::config::{Config, Flags, TriggerKind, VARIABLES_WITHOUT_FLAGS};
+use crate::config::{Config, Flags, TriggerKind, VARIABLES_WITHOUT_FLAGS, variable};
 use crate::plugin::PrivateFolder;
 use crate::status::Board;
 use crate::trigger::{Poll, Timer, Trigger};
@@ -31,8 +30,8 @@ pub struct Arguments {
 ///
 /// The configuration is wrong, the plugin is refused, or the HTTP address is taken.
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
-    let config = arguments.flags.resolve(|name| env::var(name).ok())?;
-    logging::start(config.log_format, env::var("RUST_LOG").ok().as_deref());
+    let config = arguments.flags.resolve(variable)?;
+    logging::start(config.log_format, variable("RUST_LOG").as_deref());
 
     let private = PrivateFolder::open(config.state_dir.as_deref())?;
     let plugin = load(&config.plugin, &config.handler, &private)?;
@@ -60,7 +59,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
             output: config.output,
             history_length: config.history_length,
         };
-        let (_no_reloads, reloads) = mpsc::channel(1);
+        let (_, reloads) = mpsc::channel(1);
         Worker::new(job, plugin, board, stop, |_| {})?.run(trigger, reloads).await;
         anyhow::Ok(())
     })?;

@@ -64,7 +64,7 @@ pub enum Refusal {
     )]
     AbiTooNew(u32),
     /// No handler of that name.
-    #[error("it has no handler {wanted:?}: set HANDLER_FUNCTION to one of those that it has: {}", .there_are.join(", "))]
+    #[error("it has no handler {wanted:?}: name one of those that it has: {}", .there_are.join(", "))]
     NoSuchHandler {
         /// The name that was asked for.
         wanted: String,

@@ -47,7 +47,7 @@ impl FromStr for HandlerName {
 /// Nothing there, or several libraries and none named.
 pub fn find(path: &Path, name: &HandlerName) -> Result<Found> {
     let kind = fs::metadata(path)
-        .with_context(|| format!("no plugin at {}: put a library there, or set HANDLER_PATH", path.display()))?;
+        .with_context(|| format!("no plugin at {}: put a library there, or name another path", path.display()))?;
     let libraries = if kind.is_dir() { libraries_in(path)? } else { vec![path.to_owned()] };
     let named = |library: &str| libraries.iter().find(|path| library_name(path) == Some(library)).cloned();
     let chosen = match (libraries.as_slice(), &name.library) {
@@ -55,7 +55,7 @@ pub fn find(path: &Path, name: &HandlerName) -> Result<Found> {
         ([only], None) => only.clone(),
         ([only], Some(library)) => named(library).unwrap_or_else(|| {
             tracing::warn!(
-                "HANDLER_FUNCTION names the library {library:?}, but the only one is {}: taking that",
+                "the handler's name asks for the library {library:?}, but the only one is {}: taking that",
                 only.display()
             );
             only.clone()
@@ -63,7 +63,7 @@ pub fn find(path: &Path, name: &HandlerName) -> Result<Found> {
         (several, library) => match library.as_deref().and_then(named) {
             Some(found) => found,
             None => bail!(
-                "the folder {} holds several plugins: set HANDLER_FUNCTION to one of {}",
+                "the folder {} holds several plugins: name the handler with its library, as one of {}",
                 path.display(),
                 several
                     .iter()
@@ -143,6 +143,6 @@ mod tests {
     fn a_missing_path_and_an_empty_folder_say_what_to_do() {
         let folder = folder(&[]);
         assert!(find(folder.path(), &name("h")).unwrap_err().to_string().contains("holds no plugin"));
-        assert!(find(&folder.path().join("no"), &name("h")).unwrap_err().to_string().contains("HANDLER_PATH"));
+        assert!(find(&folder.path().join("no"), &name("h")).unwrap_err().to_string().contains("no plugin at"));
     }
 }

@@ -7,14 +7,13 @@ use std::mem::ManuallyDrop;
 
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use plugin_api::abi::{About, Handler, HandlerV1, HostV1, Instance, LogSink};
+use plugin_api::abi::{About, Handler, HandlerV1, HostV1, Instance, LogSink, Source};
 
 use super::{Glibc, Refusal, Verified};
 
 /// A library that is mapped for the rest of the process, and its handler.
 ///
 /// Libraries are never unloaded: destructors of thread locals would run code that is gone.
-#[derive(Clone)]
 pub struct Loaded {
     /// What was loaded.
     pub verified: Verified,
@@ -34,15 +33,16 @@ impl Verified {
         // SAFETY: constructors of the library run here. They are the author's code, which is trusted as the handler
         // is; the file is a private copy whose format and segments were checked, and it stays as it is.
         let library = unsafe { Library::open(Some(&self.copy), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| named(Refusal::Loader(chain(&error))))?;
+            .map_err(|error| named(Refusal::Loader(format!("{:#}", anyhow::Error::new(error)))))?;
         let library = ManuallyDrop::new(library);
         // SAFETY: the manifest, written by `export!` beside the symbol, says that it is a handler of ABI version 1.
-        let symbol = unsafe { library.get::<*const HandlerV1>(self.symbol.as_bytes()) }
-            .map_err(|error| named(Refusal::BadHandler(self.symbol.clone(), chain(&error))))?;
+        let symbol = unsafe { library.get::<*const HandlerV1>(self.symbol.as_bytes()) }.map_err(|error| {
+            named(Refusal::BadHandler(self.symbol.clone(), format!("{:#}", anyhow::Error::new(error))))
+        })?;
         // SAFETY: as above; `ManuallyDrop` keeps the library mapped for the rest of the process.
         let handler = unsafe { Handler::from_symbol(*symbol) }
             .map_err(|error| named(Refusal::BadHandler(self.symbol.clone(), error.to_string())))?;
-        let host = HostV1::for_plugin(&self.manifest.name, sink);
+        let host = HostV1::for_handler(Source { plugin: &self.manifest.name, handler: &self.symbol }, sink);
         Ok(Loaded { verified: self, handler, host })
     }
 }
@@ -75,15 +75,4 @@ pub(crate) fn host_glibc() -> Option<Glibc> {
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     None
-}
-
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

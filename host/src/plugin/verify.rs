@@ -1,7 +1,8 @@
 //! Copies a library to a private place and checks the copy.
 
+use std::fmt::Write;
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -22,8 +23,9 @@ pub struct PrivateFolder {
 
 /// A private copy of a library whose manifest fits this host.
 ///
-/// Hash, manifest and load all use the copy, so nothing can be swapped between check and load.
-#[derive(Debug, Clone)]
+/// Hash, manifest and copy are made of the same bytes, read once, and only this user can write where the copy lies: so
+/// nothing can be swapped between check and load.
+#[derive(Debug)]
 pub struct Verified {
     /// The copy, named by its content's hash: the system's loader hands back the old image for a path that it knows.
     pub(super) copy: PathBuf,
@@ -76,7 +78,7 @@ impl Found {
         let bytes = fs::read(&self.path).with_context(|| format!("can't read {}", name()))?;
         let examined = examine(&bytes).with_context(name)?;
         examined.accept(Some(&self.symbol), host_glibc()).with_context(name)?;
-        let sha256 = hex(&Sha256::digest(&bytes));
+        let sha256 = sha256(&bytes);
         let copy = private.path.join(format!("{sha256}{}", std::env::consts::DLL_SUFFIX));
         write_whole(&private.path, &copy, &bytes)
             .with_context(|| format!("can't copy {} to {}", name(), copy.display()))?;
@@ -104,10 +106,9 @@ fn modified(path: &Path) -> Result<f64> {
     Ok(modified.duration_since(UNIX_EPOCH).map(|since| since.as_secs_f64()).unwrap_or_default())
 }
 
-/// Hexadecimal digits, two a byte.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut digits, byte| {
+/// The SHA-256 of some bytes in hexadecimal digits.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut digits, byte| {
         // Writing to a string can't fail.
         write!(digits, "{byte:02x}").ok();
         digits

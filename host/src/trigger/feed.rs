@@ -32,7 +32,7 @@ impl Feed {
                 self.interval.tick().await;
                 match (self.source)() {
                     Ok(bytes) => break none.insert(bytes),
-                    Err(error) => eprintln!("no input: {error:#}"),
+                    Err(error) => tracing::error!("no input: {error:#}"),
                 }
             },
         };

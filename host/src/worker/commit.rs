@@ -54,7 +54,6 @@ impl Worker {
                 match self.job.store.saved(&self.job.output).await {
                     Err(error) => uncertain = Some(error),
                     Ok(saved) => {
-                        self.available();
                         let saved = saved.map(Progress::from).unwrap_or_default();
                         let same_event = saved.last_event.as_deref() == Some(event.id.as_str());
                         if saved.sequence == self.progress.sequence + 1 && same_event && saved.env == outcome.env {
@@ -67,6 +66,7 @@ impl Worker {
                                 "another host writes to {}: going on from its env",
                                 self.job.output.output
                             );
+                            self.available();
                             self.progress = saved;
                             self.running.take_back();
                             return if same_event { Settled::CountedByAnother } else { Settled::Behind };

@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The built program.
+/// The built program, with none of the environment that could change what it does.
 pub fn plugin_host() -> Command {
+    let kept = |name: &str| {
+        ["PATH", "HOME", "TMPDIR"].contains(&name) || name.starts_with("CARGO") || name.starts_with("RUSTUP")
+    };
     let mut command = Command::new(env!("CARGO_BIN_EXE_plugin-host"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("REDIS_") || name == "STORE_URL") {
-        command.env_remove(name);
-    }
+    command.env_clear().envs(std::env::vars().filter(|(name, _)| kept(name)));
     command
 }
 
@@ -85,6 +86,8 @@ pub fn invoke(plugin: &Path, handler: &str, input: &[u8]) -> Output {
 pub struct Host {
     child: Child,
     http: String,
+    /// Its temporary folder: what a killed host leaves goes with the test.
+    temporary: tempfile::TempDir,
     log: Arc<Mutex<Vec<String>>>,
 }
 
@@ -92,11 +95,13 @@ impl Host {
     /// Starts it with these variables besides those that make it quick: a period of 20 ms, HTTP on a free port.
     pub fn start(plugin: &Path, variables: &[(&str, &str)]) -> Host {
         let http = format!("127.0.0.1:{}", free_port());
+        let temporary = tempfile::tempdir().unwrap();
         let mut child = plugin_host()
             .arg("run")
             .env("HANDLER_PATH", plugin)
             .env("MONITORING_PERIOD", "0.02")
             .env("HTTP_ADDR", &http)
+            .env("TMPDIR", temporary.path())
             .env("REDIS_OUTPUT_KEY", "out")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
@@ -108,7 +113,7 @@ impl Host {
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let lines = Arc::clone(&log);
         thread::spawn(move || stderr.lines().map_while(Result::ok).for_each(|line| lines.lock().unwrap().push(line)));
-        Host { child, http, log }
+        Host { child, http, temporary, log }
     }
 
     /// The body and code of an HTTP answer; none where nobody answers.
@@ -136,6 +141,11 @@ impl Host {
 
     pub fn wait_until_not_ready(&self) -> String {
         wait_for("a host that is not ready", || self.get("/readyz").filter(|(code, _)| *code == 503)).1
+    }
+
+    /// Every log line so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
     }
 
     /// Waits for a log line that contains a text.

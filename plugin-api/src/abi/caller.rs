@@ -26,8 +26,17 @@ pub struct Incompatible(pub String);
 pub struct LogSink {
     /// The most verbose level that is wanted.
     pub level: log::LevelFilter,
-    /// Takes a record: plugin, level, target, message. Called on any thread; must not panic.
-    pub write: fn(&str, log::Level, &str, &str),
+    /// Takes a record: who made it, level, target, message. Called on any thread; must not panic.
+    pub write: fn(Source<'_>, log::Level, &str, &str),
+}
+
+/// Who makes a log record.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// The plugin's name.
+    pub plugin: &'a str,
+    /// The handler's symbol.
+    pub handler: &'a str,
 }
 
 /// What an instance is told when it is opened; the fields are those of [`Context`](crate::Context).
@@ -270,9 +279,10 @@ impl std::fmt::Display for Incompatible {
 impl std::error::Error for Incompatible {}
 
 impl HostV1 {
-    /// What a plugin of this name is offered. It lives for the rest of the process, as the plugin does.
-    pub fn for_plugin(plugin: &str, sink: LogSink) -> &'static HostV1 {
-        let data: &'static (String, LogSink) = Box::leak(Box::new((plugin.to_owned(), sink)));
+    /// What a handler is offered. It lives for the rest of the process, as its plugin does.
+    pub fn for_handler(source: Source<'_>, sink: LogSink) -> &'static HostV1 {
+        let named = Named { plugin: source.plugin.to_owned(), handler: source.handler.to_owned(), sink };
+        let data: &'static Named = Box::leak(Box::new(named));
         Box::leak(Box::new(HostV1 {
             size: size_of::<HostV1>(),
             log_level: sink.level as u32,
@@ -282,11 +292,23 @@ impl HostV1 {
     }
 }
 
+/// What `HostV1::data` leads to.
+struct Named {
+    plugin: String,
+    handler: String,
+    sink: LogSink,
+}
+
 unsafe extern "C" fn write_record(data: *const c_void, level: u32, target: Bytes, message: Bytes) {
-    // SAFETY: `for_plugin` put a leaked pair there, and a plugin passes `data` back as it got it.
-    let (plugin, sink) = unsafe { &*data.cast::<(String, LogSink)>() };
+    // SAFETY: `for_handler` put a leaked `Named` there, and a plugin passes `data` back as it got it.
+    let Named { plugin, handler, sink } = unsafe { &*data.cast::<Named>() };
     let level = log::Level::iter().nth((level as usize).saturating_sub(1)).unwrap_or(log::Level::Trace);
     // SAFETY: the plugin lends both texts for the duration of this call.
     let (target, message) = unsafe { (target.borrow(), message.borrow()) };
-    (sink.write)(plugin, level, &String::from_utf8_lossy(target), &String::from_utf8_lossy(message));
+    (sink.write)(
+        Source { plugin, handler },
+        level,
+        &String::from_utf8_lossy(target),
+        &String::from_utf8_lossy(message),
+    );
 }

@@ -176,6 +176,15 @@ const fn equal(left: &[u8], right: &[u8]) -> bool {
 ///
 /// `export!(handler)` exports one, `export!(first, second)` several; the symbol is the function's name. A handler is
 /// a `fn(I, &mut Context<E>) -> plugin_api::Result<O>`; the [crate](crate) says what `I`, `E` and `O` can be.
+///
+/// A name that would replace a function of the C library inside the plugin does not compile:
+///
+/// ```compile_fail
+/// fn write(_: plugin_api::Value, _: &mut plugin_api::Context) -> plugin_api::Result<()> {
+///     Ok(())
+/// }
+/// plugin_api::export!(write);
+/// ```
 #[macro_export]
 macro_rules! export {
     ($first:ident $(, $more:ident)* $(,)?) => {

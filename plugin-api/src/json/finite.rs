@@ -229,3 +229,46 @@ fn name<T: Serialize + ?Sized>(key: &T) -> String {
         Err(_) => "a key".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Serialize;
+
+    use crate::json::write;
+
+    fn written<T: Serialize>(value: &T) -> Result<String, String> {
+        let mut buffer = Vec::new();
+        write(value, &mut buffer).map(|()| String::from_utf8(buffer).unwrap())
+    }
+
+    #[derive(Serialize)]
+    enum Shape {
+        Unit,
+        Newtype(f64),
+        Tuple(u8, f64),
+        Struct { size: f64 },
+    }
+
+    #[test]
+    fn what_is_finite_is_written_as_serde_json_writes_it() {
+        let value =
+            (Shape::Unit, Shape::Newtype(0.1), Shape::Tuple(1, 2.5), Shape::Struct { size: -0.0 }, Some('x'), ());
+        assert_eq!(written(&value).unwrap(), serde_json::to_string(&value).unwrap());
+        assert_eq!(
+            written(&(u64::MAX, i64::MIN, u128::MAX, "\u{0}\u{1f980}")).unwrap(),
+            serde_json::to_string(&(u64::MAX, i64::MIN, u128::MAX, "\u{0}\u{1f980}")).unwrap()
+        );
+    }
+
+    #[test]
+    fn numbers_without_a_form_are_refused_wherever_they_stand() {
+        assert_eq!(written(&f64::NAN).unwrap_err(), "JSON has no form for the number NaN");
+        assert_eq!(written(&[1.0, f64::NEG_INFINITY]).unwrap_err(), "JSON has no form for the number -inf");
+        assert_eq!(written(&Some(f32::INFINITY)).unwrap_err(), "JSON has no form for the number inf");
+        assert!(written(&Shape::Newtype(f64::NAN)).is_err() && written(&Shape::Tuple(1, f64::NAN)).is_err());
+        let nested = BTreeMap::from([("outer", BTreeMap::from([(7, Shape::Struct { size: f64::NAN })]))]);
+        assert_eq!(written(&nested).unwrap_err(), "outer: 7: size: JSON has no form for the number NaN");
+    }
+}

@@ -9,7 +9,6 @@ const WINDOW: usize = 12;
 
 /// `{"cpu_history": {"0": [45.5, …], …}}`, as the Python handler keeps it.
 #[derive(Default, Serialize, Deserialize)]
-#[serde(default)]
 pub struct History {
     cpu_history: Ordered<Window>,
 }

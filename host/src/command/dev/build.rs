@@ -1,5 +1,6 @@
 //! Builds a plugin with cargo, and sees when its source changes.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -15,6 +16,9 @@ use serde::Deserialize;
 /// How often the source is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// Files, and when each was changed.
+type Source = BTreeMap<PathBuf, SystemTime>;
+
 /// A crate that builds a plugin.
 pub(super) struct Package {
     /// Its folder.
@@ -29,8 +33,8 @@ pub(super) struct Builder {
     package: Package,
     /// The library that was built last.
     library: Option<PathBuf>,
-    /// The newest change that the last build can have seen.
-    seen: Option<SystemTime>,
+    /// The source as the last build can have seen it.
+    seen: Source,
 }
 
 #[derive(Deserialize)]
@@ -95,13 +99,13 @@ impl Package {
 
 impl Builder {
     pub(super) fn new(package: Package) -> Builder {
-        Builder { package, library: None, seen: None }
+        Builder { package, library: None, seen: Source::new() }
     }
 
     /// Builds the plugin; gives the library. Cargo tells on standard error what it does and what is wrong.
     pub(super) fn build(&mut self) -> Result<PathBuf> {
         // A change during the build is seen after it.
-        self.seen = self.newest_change();
+        self.seen = self.source();
         let mut cargo = cargo()
             .args(["build", "--release", "--lib", "--message-format=json-render-diagnostics", "--manifest-path"])
             .arg(&self.package.manifest)
@@ -127,26 +131,22 @@ impl Builder {
         Ok(library)
     }
 
-    /// Waits until a file of the source is newer than what the last build saw, and no longer changes.
+    /// Waits until the source is not what the last build saw, and no longer changes.
     pub(super) fn wait_for_change(&self) {
-        let mut newest = self.newest_change();
-        while newest <= self.seen {
-            thread::sleep(LOOK);
-            newest = self.newest_change();
-        }
+        let mut before = self.source();
         loop {
             thread::sleep(LOOK);
-            let now = self.newest_change();
-            if now == newest {
+            let now = self.source();
+            if now != self.seen && now == before {
                 return;
             }
-            newest = now;
+            before = now;
         }
     }
 
-    /// When the newest file of the source was changed: the crate's own, and those that cargo says went into the
+    /// The files of the source and when they were changed: the crate's own, and those that cargo says went into the
     /// library (those of the crates beside it).
-    fn newest_change(&self) -> Option<SystemTime> {
+    fn source(&self) -> Source {
         let mut files = vec![self.package.manifest.clone()];
         collect_sources(&self.package.folder.join("src"), &mut files);
         if let Some(library) = &self.library
@@ -154,7 +154,8 @@ impl Builder {
         {
             files.extend(dependencies(&text));
         }
-        files.iter().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).max()
+        let changed = |path: &PathBuf| fs::metadata(path).ok()?.modified().ok();
+        files.into_iter().filter_map(|path| changed(&path).map(|at| (path, at))).collect()
     }
 }
 
