@@ -18,5 +18,6 @@ lint: ## what CI checks besides the tests
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 	ci/deny
 
-bench: ## measure the boundary, the metrics handler and loading
+bench: ## measure the boundary, the metrics handler, loading, and an idle host
 	cargo bench -p bench
+	bench/idle

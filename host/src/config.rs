@@ -167,7 +167,10 @@ impl Flags {
             },
             state_dir: reader.text(self.state_dir, "STATE_DIR").map(PathBuf::from),
             history_length: reader.parse(self.history_length, "HISTORY_LENGTH", "--history-length", 720, |length| {
-                length.parse().map_err(|error| format!("{length:?} is not a number of results: {error}"))
+                // Redis counts entries in 64 bits with a sign; nobody keeps more than 32 bits of them.
+                let length: u32 =
+                    length.parse().map_err(|error| format!("{length:?} is no number of results: {error}"))?;
+                Ok(length as usize)
             }),
             http: reader.parse(self.http, "HTTP_ADDR", "--http", Some(HTTP_DEFAULT.to_owned()), http_address),
             log_format: reader.parse(self.log_format, "LOG_FORMAT", "--log-format", LogFormat::Text, choice),

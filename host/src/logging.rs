@@ -13,7 +13,9 @@ use crate::config::LogFormat;
 pub fn start(format: LogFormat, filter: Option<&str>) {
     let filter =
         EnvFilter::builder().with_default_directive(HostFilter::INFO.into()).parse_lossy(filter.unwrap_or_default());
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Records that nobody reads any more are lost; to say so on the same pipe would end the process.
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     match format {
         LogFormat::Text => subscriber.with_target(false).with_ansi(false).init(),
         LogFormat::Json => subscriber.json().with_target(false).with_span_list(false).init(),

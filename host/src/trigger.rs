@@ -52,18 +52,12 @@ impl Trigger {
             Trigger::Feed(feed) => feed.next(store).await.map(Some),
         }
     }
-}
 
-impl Trigger {
-    /// Takes back an event because another host has committed since it was read; gives it if it has to be called all
-    /// the same. A key's value may have been counted and replaced meanwhile, so the key is read anew.
-    pub fn take_back(&mut self, event: Event) -> Option<Event> {
-        match self {
-            Trigger::Poll(poll) => {
-                poll.look_again();
-                None
-            }
-            Trigger::Timer(_) | Trigger::Feed(_) => Some(event),
+    /// Another host has committed since the last event was read. A key's value may have been counted and replaced
+    /// meanwhile, so the key is read anew and compared with what that host committed.
+    pub fn look_again(&mut self) {
+        if let Trigger::Poll(poll) = self {
+            poll.look_again();
         }
     }
 }

@@ -46,9 +46,9 @@ pub struct Job {
 /// What a worker tells whoever started it.
 pub enum News<'a> {
     /// A call's outcome was committed.
-    Committed(&'a Event, &'a Outcome),
+    Committed(&'a Outcome),
     /// A call failed.
-    Failed(&'a Event, &'a Failure),
+    Failed(&'a Failure),
     /// A new version of the plugin goes on with the env of the old one.
     Reloaded(&'a Loaded),
     /// A new version of the plugin can't go on with the env; the old one stays.
@@ -75,6 +75,8 @@ pub struct Worker {
     tell: Box<dyn FnMut(News<'_>)>,
     /// When `{out}:status` is due.
     announcement: Instant,
+    /// The store did not take the last `{out}:status`; only a status or a commit that it takes shows that it is back.
+    announcement_failed: bool,
     stop: watch::Receiver<bool>,
 }
 
@@ -82,6 +84,8 @@ pub struct Worker {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     GoOn,
+    /// Env and progress are another host's: take them up from the store.
+    Recover,
     Stop,
 }
 
@@ -106,6 +110,7 @@ impl Worker {
             board,
             tell: Box::new(tell),
             announcement: Instant::now(),
+            announcement_failed: false,
             stop,
         })
     }
@@ -118,28 +123,37 @@ impl Worker {
         let mut backoff = Backoff::default();
         let mut stop = self.stop.clone();
         loop {
-            tokio::select! {
+            let next = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                _ = stop.wait_for(|stop| *stop) => Next::Stop,
                 Some(plugin) = reloads.recv() => self.reload(plugin),
-                () = sleep_until(self.announcement) => self.announce_state().await,
+                () = sleep_until(self.announcement) => self.announce_unless_stopped().await,
                 event = trigger.next(&self.job.store, self.progress.last_event.as_deref()) => match event {
                     Ok(event) => {
                         backoff = Backoff::default();
-                        self.available();
-                        if let Some(event) = event
-                            && self.handle(event, &mut trigger).await == Next::Stop
-                        {
-                            break;
+                        if !self.announcement_failed {
+                            self.available();
+                        }
+                        match event {
+                            Some(event) => self.handle(event).await,
+                            None => Next::GoOn,
                         }
                     }
                     Err(error) => {
                         self.unavailable(&error);
-                        if self.pause(&mut backoff).await == Next::Stop {
-                            break;
-                        }
+                        self.pause(&mut backoff).await
                     }
                 },
+            };
+            let next = match next {
+                Next::Recover => {
+                    trigger.look_again();
+                    self.recover(&mut reloads).await
+                }
+                next => next,
+            };
+            if next == Next::Stop {
+                break;
             }
         }
         self.announce_end().await;
@@ -192,35 +206,29 @@ impl Worker {
         Ok(())
     }
 
-    /// Calls the handler and commits the outcome. Where another host committed in between, goes on from its env.
-    async fn handle(&mut self, mut event: Event, trigger: &mut Trigger) -> Next {
-        loop {
-            let outcome = match self.call(&event) {
-                Ok(outcome) => outcome,
-                Err(failure) => {
-                    (self.tell)(News::Failed(&event, &failure));
-                    return Next::GoOn;
-                }
-            };
-            match self.commit(&event, &outcome).await {
-                commit::Settled::Committed => {
-                    tracing::info!(
-                        key = event.key,
-                        event = event.id,
-                        us = outcome.took.as_micros() as u64,
-                        output_bytes = outcome.output.len(),
-                        "called"
-                    );
-                    (self.tell)(News::Committed(&event, &outcome));
-                    return Next::GoOn;
-                }
-                commit::Settled::CountedByAnother => return Next::GoOn,
-                commit::Settled::Behind => match trigger.take_back(event) {
-                    Some(again) => event = again,
-                    None => return Next::GoOn,
-                },
-                commit::Settled::Stopped => return Next::Stop,
+    /// Calls the handler and commits the outcome.
+    async fn handle(&mut self, event: Event) -> Next {
+        let outcome = match self.call(&event) {
+            Ok(outcome) => outcome,
+            Err(failure) => {
+                (self.tell)(News::Failed(&failure));
+                return Next::GoOn;
             }
+        };
+        match self.commit(&event, &outcome).await {
+            commit::Settled::Committed => {
+                tracing::info!(
+                    key = event.key,
+                    event = event.id,
+                    us = outcome.took.as_micros() as u64,
+                    output_bytes = outcome.output.len(),
+                    "called"
+                );
+                (self.tell)(News::Committed(&outcome));
+                Next::GoOn
+            }
+            commit::Settled::Overtaken => Next::Recover,
+            commit::Settled::Stopped => Next::Stop,
         }
     }
 
@@ -249,7 +257,7 @@ impl Worker {
     }
 
     /// Goes on with a new version of the plugin and the env of the old one, or stays with the old one.
-    fn reload(&mut self, plugin: Loaded) {
+    fn reload(&mut self, plugin: Loaded) -> Next {
         match open(&self.job, &plugin, &self.progress.env) {
             Ok(running) => {
                 tracing::info!(plugin = plugin.name(), sha256 = plugin.verified.sha256, "reloaded");
@@ -263,6 +271,7 @@ impl Worker {
                 (self.tell)(News::ReloadFailed(&error));
             }
         }
+        Next::GoOn
     }
 
     fn enter(&mut self, state: State, reason: Option<String>) {
@@ -289,7 +298,8 @@ impl Worker {
         let mut stop = self.stop.clone();
         let wait = async {
             if Instant::now() >= self.announcement {
-                self.announce_state().await;
+                // Whoever waits knows why; a status that is taken doesn't show that a commit would be.
+                self.announce_state().await.ok();
             }
             sleep(backoff.next()).await;
         };
@@ -299,22 +309,33 @@ impl Worker {
         }
     }
 
+    /// Writes `{out}:status`, and learns from it how the store is.
+    async fn announce_unless_stopped(&mut self) -> Next {
+        let mut stop = self.stop.clone();
+        let announced = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return Next::Stop,
+            announced = self.announce_state() => announced,
+        };
+        let failed_before = std::mem::replace(&mut self.announcement_failed, announced.is_err());
+        match announced {
+            Ok(()) if failed_before => self.available(),
+            Ok(()) => {}
+            Err(error) => self.unavailable(&error),
+        }
+        Next::GoOn
+    }
+
     /// Says that the host has stopped, to a store that answers soon.
     async fn announce_end(&mut self) {
         self.board.enter(State::Stopped, None);
         timeout(Duration::from_secs(1), self.announce_state()).await.ok();
     }
 
-    /// Writes `{out}:status`. A store that doesn't answer is noticed by what needs it.
-    async fn announce_state(&mut self) {
+    async fn announce_state(&mut self) -> Result<(), store::Error> {
+        let status = serde_json::to_vec(&self.board.snapshot()).unwrap_or_default();
+        let announced = self.job.store.announce(&self.job.output, &status, STATUS_LIFE).await;
         self.announcement = Instant::now() + HEARTBEAT;
-        let announced = match serde_json::to_vec(&self.board.snapshot()) {
-            Ok(status) => self.job.store.announce(&self.job.output, &status, STATUS_LIFE).await.map_err(Into::into),
-            Err(error) => Err(anyhow::Error::from(error)),
-        };
-        if let Err(error) = announced {
-            tracing::debug!("the status was not written: {error:#}");
-        }
+        announced
     }
 }
 

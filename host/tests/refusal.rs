@@ -176,6 +176,8 @@ fn a_symbol_that_is_no_handler_is_refused() {
 #[test]
 fn a_path_without_a_plugin_says_what_to_set() {
     let folder = tempfile::tempdir().unwrap();
+    let invoked = support::invoke(Path::new("/dev/zero"), "handler", b"");
+    assert!(text(&invoked.stderr).contains("neither a file nor a folder"), "{}", text(&invoked.stderr));
     let invoked = support::invoke(&folder.path().join("nothing.so"), "handler", b"");
     assert!(text(&invoked.stderr).contains("no plugin at"), "{}", text(&invoked.stderr));
 }

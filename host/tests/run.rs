@@ -398,6 +398,85 @@ fn the_loaded_library_is_a_copy_that_only_its_user_reads() {
 }
 
 #[test]
+fn a_redis_that_hangs_is_noticed_and_does_not_keep_the_host_from_stopping() {
+    let redis = Redis::start();
+    let host = redis.host("count", &[]);
+    redis.write("a");
+    redis.wait_for_sequence(1);
+    redis.server.pause();
+    host.wait_until_not_ready();
+    redis.server.resume();
+    host.wait_until_ready();
+    redis.server.pause();
+    host.wait_until_not_ready();
+    assert!(host.stop().success());
+    redis.server.resume();
+}
+
+#[test]
+fn a_timer_that_is_not_due_for_long_notices_a_redis_that_is_gone() {
+    let mut redis = Redis::start();
+    let host = redis.host("count", &[("TRIGGER", "timer"), ("MONITORING_PERIOD", "3600")]);
+    redis.wait_for_sequence(1);
+    host.wait_until_ready();
+    redis.server.stop();
+    host.wait_until_not_ready();
+    redis.server.restart();
+    host.wait_until_ready();
+}
+
+#[test]
+fn a_host_whose_log_nobody_reads_goes_on() {
+    let redis = Redis::start();
+    let mut child = plugin_host()
+        .args(["run", "--output-key", "out", "--handler", "sum", "--period", "0.02", "--http", "off", "--plugin"])
+        .arg(plugin("fixture"))
+        .args(["--store", &redis.server.url()])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    for add in 1..=3 {
+        redis.write(&json!({"add": add, "then": "log"}).to_string());
+        redis.wait_for_sequence(add);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_value_that_comes_back_after_a_failed_one_is_called() {
+    let redis = Redis::start();
+    let host = redis.host("sum", &[]);
+    redis.write(r#"{"add": 1}"#);
+    redis.wait_for_sequence(1);
+    redis.write("oops");
+    wait_for("the failure", || Some(()).filter(|()| host.status()["failures"] == 1));
+    redis.write(r#"{"add": 1}"#);
+    redis.wait_for_sequence(2);
+}
+
+#[test]
+fn an_env_of_another_host_that_cannot_be_read_is_waited_for() {
+    let redis = Redis::start();
+    let host = redis.host("sum", &[]);
+    redis.write(r#"{"add": 1}"#);
+    redis.wait_for_sequence(1);
+    let port = redis.server.port().to_string();
+    let set = |sequence: &str, env: &str| {
+        let fields = ["hset", "{out}:env", "sequence", sequence, "env", env, "last_event", "z"];
+        assert!(std::process::Command::new("redis-cli").args(["-p", &port]).args(fields).status().unwrap().success());
+    };
+    set("9", "{{{");
+    redis.write(r#"{"add": 2}"#);
+    host.wait_for_log("can't be taken up");
+    assert_eq!(host.status()["state"], "env-unreadable");
+    set("10", r#"{"calls": 100, "sum": 0.5}"#);
+    redis.wait_for_sequence(11);
+    assert_eq!(redis.output().unwrap(), json!({"calls": 101, "sum": 2.5}));
+}
+
+#[test]
 fn sigterm_lets_the_running_call_end_and_commits_it() {
     let redis = Redis::start();
     let host = redis.host("sum", &[]);

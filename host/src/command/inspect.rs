@@ -1,6 +1,7 @@
 //! `plugin-host inspect`: says what a plugin is, without running any of its code.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -56,10 +57,12 @@ pub fn inspect(arguments: Arguments) -> Result<ExitCode> {
     let bytes = fs::read(&path).with_context(|| format!("can't read {}", path.display()))?;
     let wanted = arguments.handler.as_ref().map(|name| name.symbol.as_str());
     let report = report(&path, &bytes, examine(&bytes), wanted);
-    match arguments.format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(&report)?),
-        Format::Text => print_text(&report),
-    }
+    let text = match arguments.format {
+        Format::Json => serde_json::to_string_pretty(&report)? + "\n",
+        Format::Text => described(&report),
+    };
+    // Who reads may have seen enough.
+    io::stdout().write_all(text.as_bytes()).ok();
     Ok(if report.refused.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -80,8 +83,9 @@ fn report(path: &Path, bytes: &[u8], examined: Result<Examined, Refusal>, wanted
     }
 }
 
-fn print_text(report: &Report) {
-    let row = |name: &str, value: &str| println!("{name:<12} {value}");
+fn described(report: &Report) -> String {
+    let mut rows = String::new();
+    let mut row = |name: &str, value: &str| rows.push_str(&format!("{name:<12} {value}\n"));
     row("file", &report.path.display().to_string());
     if let Some(manifest) = &report.manifest {
         row("plugin", &format!("{} {}", manifest.name, manifest.version));
@@ -106,4 +110,5 @@ fn print_text(report: &Report) {
         None => row("this host", "takes it"),
         Some(refusal) => row("this host", &format!("refuses it: {refusal}")),
     }
+    rows
 }

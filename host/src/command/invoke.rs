@@ -1,7 +1,7 @@
 //! `plugin-host invoke`: runs a handler on JSON lines, without a store.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,6 +45,8 @@ pub fn invoke(arguments: Arguments) -> Result<ExitCode> {
     logging::start(LogFormat::Text, variable("RUST_LOG").as_deref());
     let private = PrivateFolder::open(None)?;
     let plugin = load(&arguments.plugin, &arguments.handler, &private)?;
+    // The library is mapped: the copy has served, and goes now, however this ends.
+    drop(private);
     let name = arguments.input.display().to_string();
     let env = match &arguments.env {
         Some(path) => fs::read(path).with_context(|| format!("can't read the env {}", path.display()))?,
@@ -99,17 +101,22 @@ impl Session {
             }
             match self.call(text) {
                 Ok(output) => {
-                    let written = results.write_all(&output).and_then(|()| results.write_all(b"\n"));
-                    written.context("can't write the results")?;
+                    // Each line is shown at once: whoever reads may feed the next line.
+                    let written = results
+                        .write_all(&output)
+                        .and_then(|()| results.write_all(b"\n"))
+                        .and_then(|()| results.flush());
+                    match written {
+                        Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(exit),
+                        written => written.context("can't write the results")?,
+                    }
                 }
                 Err(failure) => {
-                    results.flush().context("can't write the results")?;
                     eprintln!("line {number}: {failure}");
                     exit = ExitCode::FAILURE;
                 }
             }
         }
-        results.flush().context("can't write the results")?;
         Ok(exit)
     }
 

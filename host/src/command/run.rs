@@ -35,6 +35,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 
     let private = PrivateFolder::open(config.state_dir.as_deref())?;
     let plugin = load(&config.plugin, &config.handler, &private)?;
+    // The library is mapped: a copy in the temporary folder has served, and goes now, however the host ends.
+    drop(private);
     let board = Arc::new(Board::new(&plugin, config.period));
     if let Some(address) = &config.http {
         http::serve(address, Arc::clone(&board))?;
@@ -63,6 +65,8 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         Worker::new(job, plugin, board, stop, |_| {})?.run(trigger, reloads).await;
         anyhow::Ok(())
     })?;
+    // What may still block (a password file that can't be read) is not waited for.
+    runtime.shutdown_background();
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }

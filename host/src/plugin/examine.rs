@@ -180,6 +180,9 @@ fn elf_header(bytes: &[u8]) -> Result<(&object::elf::FileHeader64<Endianness>, E
     Ok((header, header.endian().map_err(damaged)?))
 }
 
+/// More versions than any library needs.
+const VERSIONS_MAX: usize = 4096;
+
 fn needed_glibc(file: &ElfFile64<'_, Endianness>, bytes: &[u8]) -> object::read::Result<Option<Glibc>> {
     let sections = file.elf_section_table();
     let Some((mut libraries, link)) = sections.gnu_verneed(file.endian(), bytes)? else {
@@ -187,8 +190,14 @@ fn needed_glibc(file: &ElfFile64<'_, Endianness>, bytes: &[u8]) -> object::read:
     };
     let strings = sections.strings(file.endian(), bytes, link)?;
     let mut newest = None;
+    let mut walked = 0;
     while let Some((_, mut versions)) = libraries.next()? {
         while let Some(version) = versions.next()? {
+            // The records name their successors, so a crafted file could lead in circles.
+            walked += 1;
+            if walked > VERSIONS_MAX {
+                return Ok(newest);
+            }
             newest = newest.max(Glibc::parse(version.name(file.endian(), strings)?));
         }
     }

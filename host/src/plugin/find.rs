@@ -48,6 +48,9 @@ impl FromStr for HandlerName {
 pub fn find(path: &Path, name: &HandlerName) -> Result<Found> {
     let kind = fs::metadata(path)
         .with_context(|| format!("no plugin at {}: put a library there, or name another path", path.display()))?;
+    if !kind.is_dir() && !kind.is_file() {
+        bail!("{} is neither a file nor a folder", path.display());
+    }
     let libraries = if kind.is_dir() { libraries_in(path)? } else { vec![path.to_owned()] };
     let named = |library: &str| libraries.iter().find(|path| library_name(path) == Some(library)).cloned();
     let chosen = match (libraries.as_slice(), &name.library) {

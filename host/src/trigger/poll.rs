@@ -13,7 +13,8 @@ pub struct Poll {
     interval: Interval,
     /// A period has passed and the key was not read since.
     due: bool,
-    /// The bytes of the last event, called with success or not: equal bytes are not called again.
+    /// The bytes of the last event, called with success or not: equal bytes are not called again. None after a start,
+    /// when what was committed tells whether the bytes are new.
     seen: Option<Vec<u8>>,
 }
 
@@ -41,8 +42,8 @@ impl Poll {
         let bytes = store.read(&self.key).await?;
         self.due = false;
         let Some(bytes) = bytes.filter(|bytes| self.seen.as_ref() != Some(bytes)) else { return Ok(None) };
-        self.seen = Some(bytes.clone());
+        let first = self.seen.replace(bytes.clone()).is_none();
         let event = Event::of_content(&self.key, bytes);
-        Ok((last_event != Some(event.id.as_str())).then_some(event))
+        Ok((!first || last_event != Some(event.id.as_str())).then_some(event))
     }
 }

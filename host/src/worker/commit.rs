@@ -12,10 +12,8 @@ use crate::trigger::Event;
 pub(super) enum Settled {
     /// It is in the store.
     Committed,
-    /// Another host has committed this very event; its env was taken up.
-    CountedByAnother,
-    /// Another host has committed something else; its env was taken up.
-    Behind,
+    /// Another host has committed meanwhile: this very event, or others.
+    Overtaken,
     /// The worker was told to stop while the store did not answer. The event is called again after the next start.
     Stopped,
 }
@@ -66,10 +64,7 @@ impl Worker {
                                 "another host writes to {}: going on from its env",
                                 self.job.output.output
                             );
-                            self.available();
-                            self.progress = saved;
-                            self.running.take_back();
-                            return if same_event { Settled::CountedByAnother } else { Settled::Behind };
+                            return Settled::Overtaken;
                         }
                         if saved.sequence < self.progress.sequence {
                             tracing::warn!(
@@ -87,6 +82,7 @@ impl Worker {
     }
 
     fn advance(&mut self, event: &Event, outcome: &Outcome, saved_at: String) -> Settled {
+        self.announcement_failed = false;
         self.available();
         self.progress = Progress {
             sequence: self.progress.sequence + 1,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ConnectionInfo, RedisError, RedisResult};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::fault;
 use crate::credentials::Credentials;
@@ -74,7 +75,8 @@ impl Connection {
         {
             return Err(cause.clone());
         }
-        match self.connect().await {
+        let connected = timeout(CONNECT_TIMEOUT, self.connect()).await;
+        match connected.unwrap_or(Err(Cause::TimedOut(CONNECT_TIMEOUT))) {
             Ok(connection) => {
                 state.generation += 1;
                 state.failed = None;

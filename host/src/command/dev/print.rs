@@ -12,10 +12,10 @@ const FIELDS: usize = 24;
 /// Prints one line.
 pub(super) fn news(news: News<'_>) {
     match news {
-        News::Committed(_, outcome) => {
+        News::Committed(outcome) => {
             println!("{}  {}  ({:.1} µs)", clock(), result(&outcome.output), outcome.took.as_nanos() as f64 / 1000.0);
         }
-        News::Failed(_, failure) => println!("{}  {failure}", clock()),
+        News::Failed(failure) => println!("{}  {failure}", clock()),
         News::Reloaded(plugin) => println!("{}  goes on with the new build of {}", clock(), plugin.name()),
         News::ReloadFailed(error) => println!("{}  stays with the old build: {error:#}", clock()),
     }
