@@ -128,6 +128,10 @@ impl Builder {
         }
         let library = library.context("cargo built no shared library")?;
         self.library = Some(library.clone());
+        // Now cargo says which other files went into it; what they were before the build nobody looked at.
+        for (path, at) in self.source() {
+            self.seen.entry(path).or_insert(at);
+        }
         Ok(library)
     }
 
