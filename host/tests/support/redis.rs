@@ -1,0 +1,86 @@
+//! A real Redis for one test, and a host that works on it.
+
+use std::process::Command;
+
+use serde_json::Value;
+use store::testing::RedisServer;
+use store::{Address, Credentials, Keys, Saved, Store};
+
+use super::{Host, plugin, text, wait_for};
+
+/// A Redis and a way to look into it.
+pub struct Redis {
+    pub server: RedisServer,
+    pub store: Store,
+    pub keys: Keys,
+    pub runtime: tokio::runtime::Runtime,
+}
+
+impl Redis {
+    pub fn start() -> Redis {
+        Redis::with(RedisServer::options().appendonly().arg("--appendfsync").arg("always").start())
+    }
+
+    pub fn with(server: RedisServer) -> Redis {
+        Redis {
+            store: Store::new(Address::parse(&server.url()).unwrap(), Credentials::default()),
+            keys: Keys::of("out").unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
+            server,
+        }
+    }
+
+    /// Runs a handler of the fixture with this store.
+    pub fn host(&self, handler: &str, variables: &[(&str, &str)]) -> Host {
+        let url = self.server.url();
+        let mut all = vec![("STORE_URL", url.as_str()), ("HANDLER_FUNCTION", handler)];
+        all.extend_from_slice(variables);
+        Host::start(&plugin(if handler == "handler" { "metrics" } else { "fixture" }), &all)
+    }
+
+    pub fn write(&self, input: &str) {
+        // After a restart of the server the first try finds the old connection broken.
+        wait_for("a write", || self.runtime.block_on(self.store.write("metrics", input.as_bytes())).ok());
+    }
+
+    /// Waits until the host has looked at its input twice, so at least once from beginning to end.
+    pub fn wait_for_looks(&self) {
+        let looks = || -> u64 {
+            let stats = Command::new("redis-cli")
+                .args(["-p", &self.server.port().to_string(), "info", "commandstats"])
+                .output()
+                .unwrap();
+            let stats = text(&stats.stdout);
+            stats.split("cmdstat_get:calls=").nth(1).and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0)
+        };
+        let before = looks();
+        wait_for("two looks at the input", || Some(()).filter(|()| looks() >= before + 2));
+    }
+
+    pub fn output(&self) -> Option<Value> {
+        let output = self.runtime.block_on(self.store.read("out")).ok()??;
+        Some(serde_json::from_slice(&output).unwrap())
+    }
+
+    pub fn saved(&self) -> Option<Saved> {
+        self.runtime.block_on(self.store.saved(&self.keys)).ok()?
+    }
+
+    pub fn sequence(&self) -> u64 {
+        self.saved().map_or(0, |saved| saved.sequence)
+    }
+
+    pub fn wait_for_sequence(&self, sequence: u64) -> Saved {
+        wait_for(&format!("commit {sequence}"), || self.saved().filter(|saved| saved.sequence >= sequence))
+    }
+
+    pub fn history(&self) -> Vec<Value> {
+        let history = self.runtime.block_on(self.store.history(&self.keys, 1000)).unwrap();
+        history.iter().map(|entry| serde_json::from_slice(&entry.data).unwrap()).collect()
+    }
+
+    pub fn status(&self) -> Option<Value> {
+        let status = self.runtime.block_on(self.store.status(&self.keys)).ok()??;
+        Some(serde_json::from_slice(&status).unwrap())
+    }
+}
