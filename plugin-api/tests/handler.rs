@@ -87,17 +87,11 @@ fn doubles_come_back_bit_for_bit() {
     }
 }
 
-/// An env whose end or beginning panics.
-#[derive(Serialize, Deserialize)]
+/// An env whose end panics.
+#[derive(Default, Serialize, Deserialize)]
 struct Rude {
     #[serde(default)]
     calls: u8,
-}
-
-impl Default for Rude {
-    fn default() -> Rude {
-        Rude { calls: 0 }
-    }
 }
 
 impl Drop for Rude {
