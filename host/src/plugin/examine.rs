@@ -140,7 +140,8 @@ pub fn examine(bytes: &[u8]) -> Result<Examined, Refusal> {
 
 /// Checks what only ELF has; gives the newest glibc that it needs.
 fn examine_elf(bytes: &[u8]) -> Result<Option<Glibc>, Refusal> {
-    let (header, endian) = elf_header(bytes)?;
+    let header = object::elf::FileHeader64::<Endianness>::parse(bytes).map_err(damaged)?;
+    let endian = header.endian().map_err(damaged)?;
     let built = match header.e_machine(endian) {
         object::elf::EM_X86_64 => "x86_64",
         object::elf::EM_AARCH64 => "aarch64",
@@ -173,11 +174,6 @@ fn examine_elf(bytes: &[u8]) -> Result<Option<Glibc>, Refusal> {
         _ => return Err(Refusal::NotALibrary),
     }
     needed_glibc(&ElfFile64::<Endianness>::parse(bytes).map_err(damaged)?, bytes).map_err(damaged)
-}
-
-fn elf_header(bytes: &[u8]) -> Result<(&object::elf::FileHeader64<Endianness>, Endianness), Refusal> {
-    let header = object::elf::FileHeader64::<Endianness>::parse(bytes).map_err(damaged)?;
-    Ok((header, header.endian().map_err(damaged)?))
 }
 
 /// More versions than any library needs.

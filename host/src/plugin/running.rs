@@ -56,9 +56,4 @@ impl Running {
         self.env_holds = true;
         Ok(Outcome { output, env, took: started.elapsed() })
     }
-
-    /// The last outcome doesn't count: the next call begins with the env that the caller keeps.
-    pub fn take_back(&mut self) {
-        self.env_holds = false;
-    }
 }

@@ -45,7 +45,6 @@ impl Worker {
                 if let Some(error) = &uncertain {
                     self.unavailable(error);
                     if self.pause(&mut backoff).await == Next::Stop {
-                        self.running.take_back();
                         return Settled::Stopped;
                     }
                 }
