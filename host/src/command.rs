@@ -4,25 +4,16 @@ pub mod dev;
 pub mod healthcheck;
 pub mod inspect;
 pub mod invoke;
+pub mod pack;
 pub mod run;
-
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::logging;
-use crate::plugin::{HandlerName, Loaded, PrivateFolder, find};
-
 /// The exit code of wrong usage or configuration.
 pub const WRONG_USAGE: u8 = 2;
-
-/// Finds, verifies and loads a plugin.
-fn load(path: &Path, handler: &HandlerName, private: &PrivateFolder) -> Result<Loaded> {
-    find(path, handler)?.verify(private)?.load(logging::plugin_sink())
-}
 
 /// A runtime on this thread alone: handlers run on it too, and stay on the thread that opened them.
 fn runtime() -> Result<Runtime> {

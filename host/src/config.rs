@@ -2,6 +2,8 @@
 //!
 //! Only this module reads the environment.
 
+mod values;
+
 use std::env;
 use std::fmt;
 use std::path::PathBuf;
@@ -9,8 +11,12 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use store::{Address, Credentials, Keys, Password};
+use url::Url;
 
-use crate::plugin::HandlerName;
+use crate::plugin::{HandlerName, Origin, PublicKey, Trust, ZIP_MAX_BYTES};
+
+use self::values::{PASSWORD_IN_FLAG, bytes, choice, http_address, sha256_digits, yes_or_no};
+pub use self::values::{seconds, seconds_or_never, store_without_password};
 
 /// The flags of `run`. Each has a variable; the flag wins, and an empty value counts as unset.
 #[derive(Debug, Default, Args)]
@@ -37,17 +43,43 @@ pub struct Flags {
     #[arg(long, value_name = "SECONDS", help_heading = "Trigger")]
     pub period: Option<String>,
 
-    /// The plugin: a shared library, or a folder that holds one [env: HANDLER_PATH] [default: /opt/plugin]
+    /// The plugin: a shared library, a ZIP, or a folder that holds one of them [env: HANDLER_PATH] [default:
+    /// /opt/plugin]
     #[arg(long, value_name = "PATH", help_heading = "Plugin")]
     pub plugin: Option<String>,
     /// The handler: its symbol, or library.symbol [env: HANDLER_FUNCTION] [default: handler]
     #[arg(long, value_name = "NAME", help_heading = "Plugin")]
     pub handler: Option<String>,
+    /// Seconds between looks for a new version of the plugin, 0 for never [env: RELOAD_PERIOD] [default: 1]
+    #[arg(long, value_name = "SECONDS", help_heading = "Plugin")]
+    pub reload_period: Option<String>,
     /// Where private copies of plugins lie [env: STATE_DIR] [default: a folder of its own in the temporary folder]
     #[arg(long, value_name = "FOLDER", help_heading = "Plugin")]
     pub state_dir: Option<String>,
+    /// A minisign public key: whatever has no matching signature beside it (FILE.minisig) is refused [env:
+    /// PLUGIN_PUBLIC_KEY]
+    #[arg(long, value_name = "KEY", help_heading = "Plugin")]
+    pub plugin_public_key: Option<String>,
 
-    /// Where /livez, /readyz and /status are served, or off [env: HTTP_ADDR] [default: 127.0.0.1:8080]
+    /// A ZIP to load the plugin from, instead of a path: https:// or file:// [env: ZIP_URL]
+    #[arg(long, value_name = "URL", help_heading = "ZIP")]
+    pub zip_url: Option<String>,
+    /// The SHA-256 that the ZIP must have [env: ZIP_SHA256]
+    #[arg(long, value_name = "HEX", help_heading = "ZIP")]
+    pub zip_sha256: Option<String>,
+    /// Seconds between questions whether the ZIP at the URL has changed, 0 for never [env: ZIP_REFRESH] [default: 0]
+    #[arg(long, value_name = "SECONDS", help_heading = "ZIP")]
+    pub zip_refresh: Option<String>,
+    /// The largest ZIP that is taken, in bytes or with KiB, MiB or GiB; unpacked it may have four times as many [env:
+    /// ZIP_MAX_BYTES] [default: 64MiB]
+    #[arg(long, value_name = "BYTES", help_heading = "ZIP")]
+    pub zip_max_bytes: Option<String>,
+    /// Whether the ZIP may come over http://, where everybody on the way can change it [env: ZIP_ALLOW_HTTP] [default:
+    /// false]
+    #[arg(long, value_name = "YES", num_args = 0..=1, default_missing_value = "true", help_heading = "ZIP")]
+    pub zip_allow_http: Option<String>,
+
+    /// Where /livez, /readyz, /status and /metrics are served, or off [env: HTTP_ADDR] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", help_heading = "Operation")]
     pub http: Option<String>,
     /// How log records are written: text or json; RUST_LOG filters them [env: LOG_FORMAT] [default: text]
@@ -62,7 +94,9 @@ Variables without flags:
   REDIS_USERNAME              The user to sign in as
   REDIS_PASSWORD              The password; never given as a flag, which every user of the machine could read
   REDIS_PASSWORD_FILE         A file that holds the password, read at each connection
-  RUST_LOG                    Which log records are written [default: info]";
+  RUST_LOG                    Which log records are written [default: info]
+  SSL_CERT_FILE               Certificates of the authorities to trust for https:// [default: the system's]
+  HTTPS_PROXY, NO_PROXY       The proxy to take for https://, and the hosts that need none";
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -79,8 +113,14 @@ pub struct Config {
     pub trigger: TriggerKind,
     /// The time between looks.
     pub period: Duration,
-    /// Where the plugin lies.
-    pub plugin: PathBuf,
+    /// Where the plugin comes from.
+    pub plugin: Origin,
+    /// The time between looks for a new version of it; none for never.
+    pub reload_period: Option<Duration>,
+    /// What must be true of it.
+    pub trust: Trust,
+    /// The largest ZIP that is taken, in bytes.
+    pub zip_max_bytes: u64,
     /// Its handler.
     pub handler: HandlerName,
     /// Where private copies of plugins lie.
@@ -115,6 +155,18 @@ pub enum LogFormat {
 pub fn variable(name: &str) -> Option<String> {
     env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
+
+/// Who must have signed a plugin, for the commands that take one: the flag's key, else the variable's.
+///
+/// # Errors
+///
+/// The variable holds no key.
+pub fn public_key(flag: Option<PublicKey>) -> Result<Option<PublicKey>, Faults> {
+    let of_variable = || variable(PUBLIC_KEY).map(|text| text.parse()).transpose();
+    flag.map_or_else(of_variable, |key| Ok(Some(key))).map_err(|fault| Faults(vec![format!("{PUBLIC_KEY}: {fault}")]))
+}
+
+const PUBLIC_KEY: &str = "PLUGIN_PUBLIC_KEY";
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -158,9 +210,27 @@ impl Flags {
             let fault = format!("the input key {input_key:?} is one that results are written to: a loop");
             reader.fault("REDIS_OUTPUT_KEY", "--output-key", &fault);
         }
+        let zip_url = reader.zip_url(self.zip_url, self.zip_allow_http);
+        let path = reader.text(self.plugin, "HANDLER_PATH").unwrap_or_else(|| "/opt/plugin".to_owned());
+        let look = reader.parse(
+            self.reload_period,
+            "RELOAD_PERIOD",
+            "--reload-period",
+            Some(Duration::from_secs(1)),
+            seconds_or_never,
+        );
+        let refresh = reader.parse(self.zip_refresh, "ZIP_REFRESH", "--zip-refresh", None, seconds_or_never);
         let config = Config {
             period: reader.period(self.period),
-            plugin: reader.text(self.plugin, "HANDLER_PATH").unwrap_or_else(|| "/opt/plugin".to_owned()).into(),
+            reload_period: if zip_url.is_some() { refresh } else { look },
+            plugin: zip_url.unwrap_or_else(|| Origin::Path(path.into())),
+            trust: Trust {
+                public_key: reader.public_key(self.plugin_public_key),
+                zip_sha256: reader.parse(self.zip_sha256, "ZIP_SHA256", "--zip-sha256", None, |digits| {
+                    sha256_digits(digits).map(Some)
+                }),
+            },
+            zip_max_bytes: reader.parse(self.zip_max_bytes, "ZIP_MAX_BYTES", "--zip-max-bytes", ZIP_MAX_BYTES, bytes),
             handler: {
                 let default = HandlerName { library: None, symbol: "handler".to_owned() };
                 reader.parse(self.handler, "HANDLER_FUNCTION", "--handler", default, |name| name.parse())
@@ -271,6 +341,29 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         Credentials { username: self.text(None, "REDIS_USERNAME"), password: text.or(file) }
     }
 
+    fn zip_url(&mut self, flag: Option<String>, allow_http: Option<String>) -> Option<Origin> {
+        let (variable, flag_name) = ("ZIP_URL", "--zip-url");
+        let from_flag = flag.as_ref().is_some_and(|url| !url.is_empty());
+        let allow_http = self.parse(allow_http, "ZIP_ALLOW_HTTP", "--zip-allow-http", false, yes_or_no);
+        let text = self.text(flag, variable)?;
+        let fault = match Url::parse(&text) {
+            Err(error) => format!("it is no URL: {error}"),
+            Ok(url) if from_flag && url.password().is_some() => {
+                "a flag with a password can be read by every user of the machine: use the variable".to_owned()
+            }
+            Ok(url) => match Origin::of_url(url, allow_http) {
+                Ok(origin) => return Some(origin),
+                Err(error) => error,
+            },
+        };
+        self.fault(variable, flag_name, &fault);
+        None
+    }
+
+    fn public_key(&mut self, flag: Option<String>) -> Option<PublicKey> {
+        self.parse(flag, PUBLIC_KEY, "--plugin-public-key", None, |key| key.parse().map(Some))
+    }
+
     fn output(&mut self, flag: Option<String>) -> Option<Keys> {
         let (variable, flag_name) = ("REDIS_OUTPUT_KEY", "--output-key");
         let Some(key) = self.text(flag, variable) else {
@@ -289,132 +382,5 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 }
 
-const PASSWORD_IN_FLAG: &str = "a flag with a password can be read by every user of the machine: use REDIS_PASSWORD, \
-                                REDIS_PASSWORD_FILE or STORE_URL";
-
-/// Reads a store's address as a flag has it: without a password.
-pub fn store_without_password(text: &str) -> Result<Address, String> {
-    match Address::parse(text) {
-        Ok(address) if address.has_password() => Err(PASSWORD_IN_FLAG.to_owned()),
-        Ok(address) => Ok(address),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Reads a period in seconds; a millisecond is the shortest.
-pub fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|period| (Duration::from_millis(1)..=Duration::from_secs(365 * 24 * 3600)).contains(period))
-        .ok_or_else(|| format!("{text:?} is not a number of seconds between 0.001 and a year"))
-}
-
-fn choice<T: ValueEnum>(text: &str) -> Result<T, String> {
-    T::from_str(text, false).ok().ok_or_else(|| {
-        let names: Vec<_> = T::value_variants().iter().filter_map(|value| value.to_possible_value()).collect();
-        let names: Vec<_> = names.iter().map(|value| value.get_name()).collect();
-        format!("{text:?} is not one of {}", names.join(", "))
-    })
-}
-
-fn http_address(text: &str) -> Result<Option<String>, String> {
-    let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
-    match (text, port) {
-        ("off", _) => Ok(None),
-        (address, Some(Ok(_))) => Ok(Some(address.to_owned())),
-        _ => Err(format!("{text:?} is neither HOST:PORT nor off")),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    fn resolve(flags: Flags, variables: &[(&str, &str)]) -> Result<Config, Faults> {
-        let variables: HashMap<_, _> = variables.iter().copied().collect();
-        flags.resolve(|name| variables.get(name).map(|value| (*value).to_owned()))
-    }
-
-    fn with_output(variables: &[(&str, &str)]) -> Result<Config, Faults> {
-        let mut all = vec![("REDIS_OUTPUT_KEY", "out")];
-        all.extend_from_slice(variables);
-        resolve(Flags::default(), &all)
-    }
-
-    #[test]
-    fn the_defaults_are_the_python_runtimes() {
-        let config = with_output(&[]).unwrap();
-        assert_eq!((config.store.host(), config.store.port()), ("localhost", 6379));
-        assert_eq!(config.input_key, "metrics");
-        assert_eq!(config.period, Duration::from_secs(5));
-        assert_eq!(config.handler.symbol, "handler");
-    }
-
-    #[test]
-    fn all_faults_are_told_together() {
-        let faults = resolve(
-            Flags { trigger: Some("sometimes".into()), ..Flags::default() },
-            &[("MONITORING_PERIOD", "soon"), ("HTTP_ADDR", "8080"), ("REDIS_PORT", "x"), ("HANDLER_FUNCTION", "a.")],
-        )
-        .unwrap_err()
-        .to_string();
-        assert!(faults.starts_with("the configuration has 6 faults:"), "{faults}");
-        for variable in
-            ["TRIGGER", "MONITORING_PERIOD", "HTTP_ADDR", "REDIS_PORT", "HANDLER_FUNCTION", "REDIS_OUTPUT_KEY"]
-        {
-            assert!(faults.contains(&format!("\n  {variable}")), "{variable} is missing: {faults}");
-        }
-    }
-
-    #[test]
-    fn a_flag_wins_over_its_variable_and_empty_counts_as_unset() {
-        let variables = [("REDIS_OUTPUT_KEY", "variable"), ("REDIS_INPUT_KEY", ""), ("MONITORING_PERIOD", "")];
-        let config = resolve(Flags { output_key: Some("flag".into()), ..Flags::default() }, &variables).unwrap();
-        assert_eq!(config.output.output, "flag");
-        assert_eq!(config.input_key, "metrics");
-        assert_eq!(
-            resolve(Flags { output_key: Some(String::new()), ..Flags::default() }, &variables).unwrap().output.output,
-            "variable"
-        );
-    }
-
-    #[test]
-    fn interval_is_an_alias_of_monitoring_period() {
-        assert_eq!(with_output(&[("INTERVAL", "0.25")]).unwrap().period, Duration::from_millis(250));
-        assert_eq!(
-            with_output(&[("INTERVAL", "9"), ("MONITORING_PERIOD", "2")]).unwrap().period,
-            Duration::from_secs(2)
-        );
-        for bad in ["0", "-1", "nan", "inf", "1e99"] {
-            assert!(with_output(&[("INTERVAL", bad)]).unwrap_err().to_string().contains("INTERVAL"), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_port_as_kubernetes_injects_it_is_understood() {
-        let config = with_output(&[("REDIS_PORT", "tcp://10.1.2.3:6380")]).unwrap();
-        assert_eq!((config.store.host(), config.store.port()), ("10.1.2.3", 6380));
-        let config = with_output(&[("REDIS_PORT", "tcp://10.1.2.3:6380"), ("REDIS_HOST", "redis")]).unwrap();
-        assert_eq!((config.store.host(), config.store.port()), ("redis", 6380));
-    }
-
-    #[test]
-    fn a_password_in_a_flag_is_refused_and_one_in_the_variable_taken() {
-        let url = "redis://:secret@localhost:6379";
-        let flags = Flags { store: Some(url.into()), output_key: Some("out".into()), ..Flags::default() };
-        let faults = resolve(flags, &[]).unwrap_err().to_string();
-        assert!(faults.contains("--store") && !faults.contains("secret"), "{faults}");
-        assert!(with_output(&[("STORE_URL", url)]).is_ok());
-    }
-
-    #[test]
-    fn a_loop_is_refused() {
-        for input in ["out", "{out}:env", "{out}:history", "{out}:status"] {
-            assert!(with_output(&[("REDIS_INPUT_KEY", input)]).unwrap_err().to_string().contains("a loop"), "{input}");
-        }
-        assert!(with_output(&[("REDIS_INPUT_KEY", "out"), ("TRIGGER", "timer")]).is_ok());
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz` and `/status`, on a thread of its own: a call that takes long must not look like a dead host.
+//! `/livez`, `/readyz`, `/status` and `/metrics`, on a thread of its own: a call that takes long must not look like a dead host.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -7,9 +7,12 @@ use std::thread;
 use anyhow::{Context, Result};
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 
+use crate::metrics;
 use crate::status::{Board, State, Status};
 
 /// Serves until the process ends.
@@ -27,6 +30,7 @@ pub fn serve(address: &str, board: Arc<Board>) -> Result<()> {
         .route("/livez", get(|| async { "alive\n" }))
         .route("/readyz", get(ready))
         .route("/status", get(status))
+        .route("/metrics", get(metrics))
         .with_state(board);
     thread::Builder::new()
         .name("http".to_owned())
@@ -56,4 +60,8 @@ async fn ready(Shared(board): Shared<Arc<Board>>) -> (StatusCode, String) {
 
 async fn status(Shared(board): Shared<Arc<Board>>) -> Json<Status> {
     Json(board.snapshot())
+}
+
+async fn metrics(Shared(board): Shared<Arc<Board>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(board.snapshot()))
 }

@@ -1,7 +1,7 @@
 //! The host: loads handlers from shared libraries, calls them when data changes, and commits what they return.
 //!
 //! The modules stand in the order of the data's way: [`config`] says what to do, [`trigger`] gives events,
-//! [`plugin`] gives the handler, [`worker`] joins them and commits, [`status`] and [`http`] tell how it goes;
+//! [`plugin`] gives the handler, [`worker`] joins them and commits, [`status`], [`metrics`] and [`http`] tell how it goes;
 //! [`command`] holds what the program can be asked to do.
 
 pub mod config;
@@ -13,6 +13,7 @@ pub mod plugin;
 pub mod worker;
 
 pub mod http;
+pub mod metrics;
 pub mod status;
 
 pub mod command;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use host::command::{self, dev, healthcheck, inspect, invoke, run};
+use host::command::{self, dev, healthcheck, inspect, invoke, pack, run};
 use host::config::Faults;
 
 /// Calls handlers from shared libraries when data in Redis changes.
@@ -20,6 +20,7 @@ enum Command {
     Dev(dev::Arguments),
     Invoke(invoke::Arguments),
     Inspect(inspect::Arguments),
+    Pack(pack::Arguments),
     Healthcheck(healthcheck::Arguments),
 }
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => dev::dev(arguments),
         Command::Invoke(arguments) => invoke::invoke(arguments),
         Command::Inspect(arguments) => inspect::inspect(arguments),
+        Command::Pack(arguments) => pack::pack(arguments),
         Command::Healthcheck(arguments) => healthcheck::healthcheck(arguments),
     };
     match ended {

@@ -1,21 +1,45 @@
-//! From a path to a handler that can be called.
+//! From where a plugin lies to a handler that can be called.
 //!
-//! A plugin's life has one type a state, so that the wrong order does not compile:
-//! [`Found`] (a file that may be a plugin) → [`Verified`] (a private copy whose manifest fits this host) →
-//! [`Loaded`] (mapped, its handler's layout checked) → [`Running`] (open, with an env).
+//! A plugin's life has one type a state, so that the wrong order does not compile: [`Found`] (a library or ZIP that
+//! was read) → [`Trusted`] (pin and signature are as asked for) → [`Unpacked`] (the
+//! library, out of its ZIP) → [`Verified`] (a private copy whose manifest fits this host) → [`Loaded`] (mapped, its handler's layout checked) → [`Running`] (open, with an env).
+//!
+//! [`Source`] gives what is found, at the start and whenever it changed; [`Watch`] looks there while the host works.
+
+mod origin;
 
 mod find;
+mod found;
+
+mod download;
+mod source;
+
+mod trust;
 
 mod examine;
+mod private;
+mod unpack;
 mod verify;
 
 mod load;
 mod running;
 
+mod loader;
+mod watch;
+
+pub(crate) use download::client;
 pub use examine::{Examined, Glibc, Refusal, examine};
-pub use find::{Found, HandlerName, find};
-pub use load::Loaded;
+pub use find::{HandlerName, find};
+pub use found::{Found, Kind, ZIP_MAX_BYTES};
+pub(crate) use found::{is_zip_name, sha256, signature_of};
 pub(crate) use load::host_glibc;
+pub use load::{Loaded, mapped_libraries};
+pub use loader::{Loader, NotLoaded, Step};
+pub use origin::{Origin, ZipUrl};
+pub use private::PrivateFolder;
 pub use running::{Outcome, Running};
-pub(crate) use verify::sha256;
-pub use verify::{PrivateFolder, Verified};
+pub use source::{Source, Verdict};
+pub use trust::{Distrust, PublicKey, Signer, Trust, Trusted, writable_by_others};
+pub use unpack::{BadArchive, check, unpack};
+pub use verify::{Unpacked, Verified};
+pub use watch::{Arrival, Watch};

@@ -1,12 +1,13 @@
 //! How the host is doing: written by the worker, read by HTTP and by `{out}:status`.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use plugin_api::abi::{ABI_VERSION, Failure};
 use serde::Serialize;
 
-use crate::plugin::Loaded;
+use crate::plugin::{Loaded, NotLoaded, Signer, Step, mapped_libraries};
 
 /// What is told, as `{out}:status` and `/status` show it.
 #[derive(Debug, Clone, Serialize)]
@@ -28,6 +29,14 @@ pub struct Status {
     pub failures: u64,
     /// The newest failure since the start.
     pub last_error: Option<LastError>,
+    /// How many new versions of the plugin were taken since the start.
+    pub reloads: u64,
+    /// How many were not, by what failed.
+    pub failed_reloads: BTreeMap<Step, u64>,
+    /// What became of the newest version.
+    pub last_reload: Option<LastReload>,
+    /// Libraries that are mapped, those of replaced versions included: none is ever unloaded.
+    pub mapped_libraries: usize,
     /// How long the last call took, in microseconds.
     pub last_call_us: Option<f64>,
     /// When this was written (ISO 8601, UTC).
@@ -61,8 +70,27 @@ pub struct PluginStatus {
     pub version: String,
     /// The library's SHA-256 in hexadecimal digits.
     pub sha256: String,
+    /// The SHA-256 of the ZIP that it came in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zip_sha256: Option<String>,
+    /// Who signed it, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signer: Option<Signer>,
     /// The ABI that it is called by.
     pub abi: u32,
+}
+
+/// What became of a new version of the plugin.
+#[derive(Debug, Clone, Serialize)]
+pub struct LastReload {
+    /// When (ISO 8601, UTC).
+    pub at: String,
+    /// What failed; none where it was taken.
+    pub failed: Option<Step>,
+    /// The SHA-256 of its ZIP or library; none where nothing could be read.
+    pub sha256: Option<String>,
+    /// Why it was not taken.
+    pub message: Option<String>,
 }
 
 /// A failure.
@@ -91,6 +119,10 @@ impl Board {
             calls: 0,
             failures: 0,
             last_error: None,
+            reloads: 0,
+            failed_reloads: BTreeMap::new(),
+            last_reload: None,
+            mapped_libraries: 0,
             last_call_us: None,
             updated_at: now(),
             host_version: env!("CARGO_PKG_VERSION"),
@@ -99,7 +131,7 @@ impl Board {
 
     /// What is told now.
     pub fn snapshot(&self) -> Status {
-        Status { updated_at: now(), ..self.lock().clone() }
+        Status { updated_at: now(), mapped_libraries: mapped_libraries(), ..self.lock().clone() }
     }
 
     /// The host's state changed; gives the one before.
@@ -121,8 +153,24 @@ impl Board {
         status.last_error = Some(LastError { at: now(), kind: failure.kind.as_str(), message });
     }
 
+    /// This version of the plugin is the one that is called.
     pub(crate) fn loaded(&self, plugin: &Loaded) {
         self.lock().plugin = PluginStatus::of(plugin);
+    }
+
+    pub(crate) fn reloaded(&self, plugin: &Loaded) {
+        self.loaded(plugin);
+        let mut status = self.lock();
+        status.reloads += 1;
+        let sha256 = Some(plugin.verified.identity().to_owned());
+        status.last_reload = Some(LastReload { at: now(), failed: None, sha256, message: None });
+    }
+
+    pub(crate) fn not_reloaded(&self, not: &NotLoaded) {
+        let mut status = self.lock();
+        *status.failed_reloads.entry(not.step).or_default() += 1;
+        let (sha256, message) = (not.identity.clone(), Some(not.to_string()));
+        status.last_reload = Some(LastReload { at: now(), failed: Some(not.step), sha256, message });
     }
 
     fn lock(&self) -> MutexGuard<'_, Status> {
@@ -143,6 +191,8 @@ impl PluginStatus {
             name: plugin.verified.manifest.name.clone(),
             version: plugin.verified.manifest.version.clone(),
             sha256: plugin.verified.sha256.clone(),
+            zip_sha256: plugin.verified.zip_sha256.clone(),
+            signer: plugin.verified.signer.clone(),
             abi: ABI_VERSION,
         }
     }

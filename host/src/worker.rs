@@ -5,18 +5,21 @@
 
 mod backoff;
 mod commit;
+mod version;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use plugin_api::abi::{About, Call, Failure};
+use plugin_api::abi::{Call, Failure};
 use store::{Cause, Keys, Saved, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::backoff::Backoff;
-use crate::plugin::{Loaded, Outcome, Running};
+use self::version::Version;
+use crate::plugin::{Arrival, Loaded, NotLoaded, Outcome};
 use crate::status::{Board, State};
 use crate::trigger::{Event, Trigger};
 
@@ -51,8 +54,8 @@ pub enum News<'a> {
     Failed(&'a Failure),
     /// A new version of the plugin goes on with the env of the old one.
     Reloaded(&'a Loaded),
-    /// A new version of the plugin can't go on with the env; the old one stays.
-    ReloadFailed(&'a anyhow::Error),
+    /// A new version of the plugin can't be taken; the old one stays.
+    NotReloaded(&'a NotLoaded),
 }
 
 /// What was committed last, as far as this host knows.
@@ -68,8 +71,11 @@ struct Progress {
 /// Runs a handler on the events of a trigger.
 pub struct Worker {
     job: Job,
-    plugin: Loaded,
-    running: Running,
+    version: Version,
+    /// The version before, until the new one's first success.
+    before: Option<Version>,
+    /// Versions whose first call failed where the version before succeeded: they are not tried again.
+    rejected: HashSet<String>,
     progress: Progress,
     board: Arc<Board>,
     tell: Box<dyn FnMut(News<'_>)>,
@@ -103,9 +109,10 @@ impl Worker {
         tell: impl FnMut(News<'_>) + 'static,
     ) -> Result<Worker> {
         Ok(Worker {
-            running: open(&job, &plugin, &[])?,
+            version: Version::open(&job, plugin, &[])?,
+            before: None,
+            rejected: HashSet::new(),
             job,
-            plugin,
             progress: Progress::default(),
             board,
             tell: Box::new(tell),
@@ -115,9 +122,9 @@ impl Worker {
         })
     }
 
-    /// Works until it is told to stop. New versions of the plugin come through `reloads`.
-    pub async fn run(mut self, mut trigger: Trigger, mut reloads: mpsc::Receiver<Loaded>) {
-        if self.recover(&mut reloads).await == Next::Stop {
+    /// Works until it is told to stop. New versions of the plugin come through `arrivals`.
+    pub async fn run(mut self, mut trigger: Trigger, mut arrivals: mpsc::Receiver<Arrival>) {
+        if self.recover(&mut arrivals).await == Next::Stop {
             return self.announce_end().await;
         }
         let mut backoff = Backoff::default();
@@ -126,7 +133,7 @@ impl Worker {
             let next = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => Next::Stop,
-                Some(plugin) = reloads.recv() => self.reload(plugin),
+                Some(arrival) = arrivals.recv() => self.arrive(arrival),
                 () = sleep_until(self.announcement) => self.announce_unless_stopped().await,
                 event = trigger.next(&self.job.store, self.progress.last_event.as_deref()) => match event {
                     Ok(event) => {
@@ -148,7 +155,7 @@ impl Worker {
             let next = match next {
                 Next::Recover => {
                     trigger.look_again();
-                    self.recover(&mut reloads).await
+                    self.recover(&mut arrivals).await
                 }
                 next => next,
             };
@@ -161,16 +168,17 @@ impl Worker {
 
     /// Takes up env and progress from the store, however long the store takes to answer. A new version of the plugin
     /// may be what can read the env.
-    async fn recover(&mut self, reloads: &mut mpsc::Receiver<Loaded>) -> Next {
+    async fn recover(&mut self, arrivals: &mut mpsc::Receiver<Arrival>) -> Next {
         let mut backoff = Backoff::default();
         let mut stop = self.stop.clone();
+        let mut newer = None;
         loop {
             let saved = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Next::Stop,
                 saved = self.job.store.saved(&self.job.output) => saved,
             };
             match saved {
-                Ok(saved) => match self.take_up(saved) {
+                Ok(saved) => match self.take_up(saved, newer.take()) {
                     Ok(()) => {
                         self.available();
                         return Next::GoOn;
@@ -191,19 +199,38 @@ impl Worker {
             }
             tokio::select! {
                 next = self.pause(&mut backoff) => if next == Next::Stop { return Next::Stop },
-                Some(plugin) = reloads.recv() => {
-                    self.board.loaded(&plugin);
-                    self.plugin = plugin;
-                }
+                Some(arrival) = arrivals.recv() => match arrival {
+                    Ok(plugin) => newer = Some(plugin),
+                    Err(not) => self.not_reloaded(&not),
+                },
             }
         }
     }
 
-    fn take_up(&mut self, saved: Option<Saved>) -> Result<()> {
+    /// Goes on from what the store holds, with a newer version of the plugin if there is one.
+    fn take_up(&mut self, saved: Option<Saved>, newer: Option<Loaded>) -> Result<()> {
         let progress = saved.map(Progress::from).unwrap_or_default();
-        self.running = open(&self.job, &self.plugin, &progress.env)?;
-        self.progress = progress;
-        Ok(())
+        if let Some(before) = &mut self.before {
+            before.running.forget_env();
+        }
+        let reopened = self.version.reopen(&self.job, &progress.env);
+        match (reopened, newer) {
+            (Ok(()), newer) => {
+                self.progress = progress;
+                if let Some(newer) = newer {
+                    self.reload(newer);
+                }
+                Ok(())
+            }
+            (Err(error), None) => Err(error),
+            // The old version can't go on: the new one takes its place, whether it can or not.
+            (Err(_), Some(newer)) => {
+                self.replace(newer)?;
+                self.version.reopen(&self.job, &progress.env)?;
+                self.progress = progress;
+                Ok(())
+            }
+        }
     }
 
     /// Calls the handler and commits the outcome.
@@ -212,9 +239,13 @@ impl Worker {
             Ok(outcome) => outcome,
             Err(failure) => {
                 (self.tell)(News::Failed(&failure));
-                return Next::GoOn;
+                match self.call_version_before(&event, &failure) {
+                    Some(outcome) => outcome,
+                    None => return Next::GoOn,
+                }
             }
         };
+        self.before = None;
         match self.commit(&event, &outcome).await {
             commit::Settled::Committed => {
                 tracing::info!(
@@ -234,7 +265,7 @@ impl Worker {
 
     /// Calls the handler on the env of the last commit.
     fn call(&mut self, event: &Event) -> Result<Outcome, Failure> {
-        let span = tracing::info_span!("call", handler = self.plugin.verified.symbol, key = event.key);
+        let span = tracing::info_span!("call", handler = self.version.plugin.verified.symbol, key = event.key);
         let _entered = span.enter();
         let call = Call {
             input: &event.bytes,
@@ -243,7 +274,7 @@ impl Worker {
             attempt: 1,
         };
         let started = Instant::now();
-        let result = self.running.call(&call, &self.progress.env);
+        let result = self.version.running.call(&call, &self.progress.env);
         match &result {
             Ok(outcome) => self.board.succeeded(outcome.took),
             Err(failure) => {
@@ -254,24 +285,6 @@ impl Worker {
         }
         self.announcement = self.announcement.min(Instant::now() + STATUS_DELAY);
         result
-    }
-
-    /// Goes on with a new version of the plugin and the env of the old one, or stays with the old one.
-    fn reload(&mut self, plugin: Loaded) -> Next {
-        match open(&self.job, &plugin, &self.progress.env) {
-            Ok(running) => {
-                tracing::info!(plugin = plugin.name(), sha256 = plugin.verified.sha256, "reloaded");
-                self.board.loaded(&plugin);
-                self.plugin = plugin;
-                self.running = running;
-                (self.tell)(News::Reloaded(&self.plugin));
-            }
-            Err(error) => {
-                tracing::error!(plugin = plugin.name(), sha256 = plugin.verified.sha256, "not reloaded: {error:#}");
-                (self.tell)(News::ReloadFailed(&error));
-            }
-        }
-        Next::GoOn
     }
 
     fn enter(&mut self, state: State, reason: Option<String>) {
@@ -348,16 +361,4 @@ impl From<Saved> for Progress {
             env: saved.env,
         }
     }
-}
-
-fn open(job: &Job, plugin: &Loaded, env: &[u8]) -> Result<Running> {
-    let about = About {
-        host: &job.address.0,
-        port: job.address.1,
-        input_key: &job.input_key,
-        output_key: &job.output.output,
-        function_getmtime: plugin.verified.modified,
-        plugin_dir: &plugin.verified.folder,
-    };
-    plugin.run(&about, env)
 }

@@ -10,17 +10,17 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use clap::Args;
 use figures::CpuTimes;
 use store::{Address, Credentials, Keys, Store};
 use tokio::sync::mpsc;
 
 use self::build::{Builder, Package};
-use super::{load, runtime, stop_signal};
+use super::{runtime, stop_signal};
 use crate::config::{LogFormat, seconds, store_without_password, variable};
 use crate::logging;
-use crate::plugin::{HandlerName, Loaded, PrivateFolder};
+use crate::plugin::{Arrival, Found, HandlerName, Loader, PrivateFolder, Trust, ZIP_MAX_BYTES};
 use crate::status::Board;
 use crate::trigger::{Feed, Source, Trigger};
 use crate::worker::{Job, Worker};
@@ -65,18 +65,24 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
     let package = Package::at(&arguments.package)?;
     let source = source(arguments.input.as_deref(), &package)?;
     let (store, begin) = store(arguments.store, &package);
-    let private = Arc::new(PrivateFolder::open(None)?);
-    let (sender, mut loaded) = mpsc::channel(1);
+    let loader = Arc::new(Loader {
+        private: PrivateFolder::open(None)?,
+        trust: Trust::default(),
+        handler: arguments.handler,
+        zip_max_bytes: ZIP_MAX_BYTES,
+        sink: logging::plugin_sink(),
+    });
+    let (sender, mut arrivals) = mpsc::channel(1);
     let runtime = runtime()?;
     let shown = store.address().to_string();
 
-    build_and_watch(Builder::new(package), arguments.handler, Arc::downgrade(&private), sender)?;
+    build_and_watch(Builder::new(package), Arc::downgrade(&loader), sender)?;
     runtime
         .block_on(async {
             let mut stop = stop_signal()?;
             let plugin = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                plugin = loaded.recv() => plugin.context("the build's thread ended")?,
+                plugin = arrivals.recv() => plugin.context("the build's thread ended")??,
             };
             let output = Keys::of(OUTPUT_KEY)?;
             if begin == Begin::Anew {
@@ -93,7 +99,7 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
                 history_length: HISTORY_LENGTH,
             };
             let trigger = Trigger::Feed(Feed::new(INPUT_KEY, arguments.period, source));
-            Worker::new(job, plugin, board, stop, print::news)?.run(trigger, loaded).await;
+            Worker::new(job, plugin, board, stop, print::news)?.run(trigger, arrivals).await;
             Ok(())
         })
         .map(|()| ExitCode::SUCCESS)
@@ -143,25 +149,22 @@ fn source(input: Option<&Path>, package: &Package) -> Result<Source> {
 
 /// Builds and loads on a thread of its own, now and at each change of the source. What fails is told, and whatever
 /// runs goes on.
-fn build_and_watch(
-    mut builder: Builder,
-    handler: HandlerName,
-    private: Weak<PrivateFolder>,
-    sender: mpsc::Sender<Loaded>,
-) -> Result<()> {
+fn build_and_watch(mut builder: Builder, loader: Weak<Loader>, arrivals: mpsc::Sender<Arrival>) -> Result<()> {
     let build = move || {
         let mut last = None;
-        while !sender.is_closed() {
+        while !arrivals.is_closed() {
             let built = builder.build();
             // The folder goes when `dev` ends, though this thread may still wait.
-            let Some(private) = private.upgrade() else { return };
-            let loaded = built.and_then(|library| load(&library, &handler, &private));
-            drop(private);
+            let Some(loader) = loader.upgrade() else { return };
+            let loaded = built
+                .and_then(|library| Found::read(&library, ZIP_MAX_BYTES))
+                .and_then(|found| loader.load(found).map_err(Error::from));
+            drop(loader);
             match loaded {
                 Ok(plugin) if last.as_ref() == Some(&plugin.verified.sha256) => {}
                 Ok(plugin) => {
                     last = Some(plugin.verified.sha256.clone());
-                    if sender.blocking_send(plugin).is_err() {
+                    if arrivals.blocking_send(Ok(plugin)).is_err() {
                         return;
                     }
                 }

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::runtime;
 use crate::config::{HTTP_DEFAULT, variable};
+use crate::plugin::client;
 
 /// Asks the host on this machine whether it is ready: exit code 0 if so
 #[derive(Args)]
@@ -31,7 +32,8 @@ pub fn healthcheck(arguments: Arguments) -> Result<ExitCode> {
     let address = address.replacen("0.0.0.0", "127.0.0.1", 1).replacen("[::]", "[::1]", 1);
     let url = format!("http://{address}/readyz");
     runtime()?.block_on(async {
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy().build()?;
+        // No TLS here, so no certificates of authorities, which a small image may lack.
+        let client = client().tls_certs_only([]).timeout(Duration::from_secs(3)).no_proxy().build()?;
         let answer = client.get(&url).send().await.with_context(|| format!("no answer from {url}"))?;
         let status = answer.status();
         let text = answer.text().await.with_context(|| format!("no answer from {url}"))?;

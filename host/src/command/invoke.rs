@@ -9,21 +9,23 @@ use anyhow::{Context, Result};
 use clap::Args;
 use plugin_api::abi::{About, Call, Failure};
 
-use super::load;
-use crate::config::{LogFormat, variable};
+use crate::config::{LogFormat, public_key, variable};
 use crate::logging;
-use crate::plugin::{HandlerName, PrivateFolder, Running};
+use crate::plugin::{Found, HandlerName, Loader, PrivateFolder, PublicKey, Running, Trust, ZIP_MAX_BYTES, find};
 use crate::status::now;
 use crate::trigger::content_id;
 
 /// Calls a handler for each line of its input and prints a result a line; env is kept from line to line
 #[derive(Args)]
 pub struct Arguments {
-    /// The plugin: a shared library, or a folder that holds one
+    /// The plugin: a shared library, a ZIP, or a folder that holds one of them
     plugin: PathBuf,
     /// The handler: its symbol, or library.symbol
     #[arg(long, value_name = "NAME", default_value = "handler")]
     handler: HandlerName,
+    /// A minisign public key: what has no matching signature beside it is refused [env: PLUGIN_PUBLIC_KEY]
+    #[arg(long, value_name = "KEY")]
+    plugin_public_key: Option<PublicKey>,
     /// A file of JSON lines; - for standard input. Blank lines are passed over
     #[arg(long, value_name = "FILE", default_value = "-")]
     input: PathBuf,
@@ -43,10 +45,17 @@ pub struct Arguments {
 /// The plugin is refused, or a file can't be read or written.
 pub fn invoke(arguments: Arguments) -> Result<ExitCode> {
     logging::start(LogFormat::Text, variable("RUST_LOG").as_deref());
-    let private = PrivateFolder::open(None)?;
-    let plugin = load(&arguments.plugin, &arguments.handler, &private)?;
-    // The library is mapped: the copy has served, and goes now, however this ends.
-    drop(private);
+    let loader = Loader {
+        private: PrivateFolder::open(None)?,
+        trust: Trust { public_key: public_key(arguments.plugin_public_key)?, zip_sha256: None },
+        handler: arguments.handler,
+        zip_max_bytes: ZIP_MAX_BYTES,
+        sink: logging::plugin_sink(),
+    };
+    let found = Found::read(&find(&arguments.plugin, &loader.handler)?, ZIP_MAX_BYTES)?;
+    let plugin = loader.load(found)?;
+    // The library is mapped: unless other files lie beside the copy, it has served and goes now, however this ends.
+    let _kept = plugin.verified.is_unpacked().then_some(loader);
     let name = arguments.input.display().to_string();
     let env = match &arguments.env {
         Some(path) => fs::read(path).with_context(|| format!("can't read the env {}", path.display()))?,

@@ -8,9 +8,9 @@ use clap::Args;
 use store::Store;
 use tokio::sync::mpsc;
 
-use super::{load, runtime, stop_signal};
+use super::{runtime, stop_signal};
 use crate::config::{Config, Flags, TriggerKind, VARIABLES_WITHOUT_FLAGS, variable};
-use crate::plugin::PrivateFolder;
+use crate::plugin::{Loader, PrivateFolder, Source, Watch};
 use crate::status::Board;
 use crate::trigger::{Poll, Timer, Trigger};
 use crate::worker::{Job, Worker};
@@ -33,10 +33,32 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let config = arguments.flags.resolve(variable)?;
     logging::start(config.log_format, variable("RUST_LOG").as_deref());
 
-    let private = PrivateFolder::open(config.state_dir.as_deref())?;
-    let plugin = load(&config.plugin, &config.handler, &private)?;
-    // The library is mapped: a copy in the temporary folder has served, and goes now, however the host ends.
-    drop(private);
+    let runtime = runtime()?;
+    let ended = runtime.block_on(until_stopped(config));
+    // What may still block (a password file that can't be read) is not waited for.
+    runtime.shutdown_background();
+    ended?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Loads the plugin, and works while another thread looks for new versions of it.
+async fn until_stopped(config: Config) -> Result<()> {
+    let mut stop = stop_signal()?;
+    let loader = Arc::new(Loader {
+        private: PrivateFolder::open(config.state_dir.as_deref())?,
+        handler: config.handler.clone(),
+        zip_max_bytes: config.zip_max_bytes,
+        sink: logging::plugin_sink(),
+        trust: config.trust.clone(),
+    });
+    let signed = config.trust.public_key.is_some();
+    let mut source = Source::new(config.plugin.clone(), config.handler.clone(), config.zip_max_bytes, signed);
+    let found = tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        found = source.first() => found?,
+    };
+    let plugin = loader.load(found)?;
     let board = Arc::new(Board::new(&plugin, config.period));
     if let Some(address) = &config.http {
         http::serve(address, Arc::clone(&board))?;
@@ -46,29 +68,29 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
         version = plugin.verified.manifest.version,
         sha256 = plugin.verified.sha256,
         handler = plugin.verified.symbol,
+        from = %config.plugin,
+        signer = plugin.verified.signer.as_ref().map(|signer| &signer.key_id),
         store = %config.store,
         output_key = config.output.output,
         "starting"
     );
-    let runtime = runtime()?;
-    runtime.block_on(async {
-        let stop = stop_signal()?;
-        let trigger = trigger(&config);
-        let job = Job {
-            address: (config.store.host().to_owned(), config.store.port()),
-            store: Store::new(config.store, config.credentials),
-            input_key: config.input_key,
-            output: config.output,
-            history_length: config.history_length,
-        };
-        let (_, reloads) = mpsc::channel(1);
-        Worker::new(job, plugin, board, stop, |_| {})?.run(trigger, reloads).await;
-        anyhow::Ok(())
-    })?;
-    // What may still block (a password file that can't be read) is not waited for.
-    runtime.shutdown_background();
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    let trigger = trigger(&config);
+    let job = Job {
+        address: (config.store.host().to_owned(), config.store.port()),
+        store: Store::new(config.store, config.credentials),
+        input_key: config.input_key,
+        output: config.output,
+        history_length: config.history_length,
+    };
+    let worker = Worker::new(job, plugin, board, stop, |_| {})?;
+    let (sender, arrivals) = mpsc::channel(1);
+    let watch =
+        config.reload_period.map(|period| Watch::start(source, Arc::clone(&loader), period, sender)).transpose()?;
+    worker.run(trigger, arrivals).await;
+    if let Some(watch) = watch {
+        watch.end();
+    }
+    Ok(())
 }
 
 fn trigger(config: &Config) -> Trigger {

@@ -1,11 +1,12 @@
-//! Finds the library that a path and a handler's name mean.
+//! Finds the library or ZIP that a path and a handler's name mean.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
+
+use super::found::is_zip_name;
 
 /// What `HANDLER_FUNCTION` names: `symbol`, or `library.symbol`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,15 +14,6 @@ pub struct HandlerName {
     /// The library, without `lib` and `.so`.
     pub library: Option<String>,
     /// The exported symbol.
-    pub symbol: String,
-}
-
-/// A file that may be a plugin, and the handler that is wanted from it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
-    /// The library.
-    pub path: PathBuf,
-    /// The symbol of the handler.
     pub symbol: String,
 }
 
@@ -40,60 +32,84 @@ impl FromStr for HandlerName {
     }
 }
 
-/// Finds the library: the file itself, or the one in the folder that `name` means.
+/// Finds the library or ZIP: the file itself, or in a folder the library that `name` means, or else the only ZIP.
 ///
 /// # Errors
 ///
-/// Nothing there, or several libraries and none named.
-pub fn find(path: &Path, name: &HandlerName) -> Result<Found> {
-    let kind = fs::metadata(path)
-        .with_context(|| format!("no plugin at {}: put a library there, or name another path", path.display()))?;
-    if !kind.is_dir() && !kind.is_file() {
+/// Nothing there, or several and none named.
+pub fn find(path: &Path, name: &HandlerName) -> Result<PathBuf> {
+    let kind = fs::metadata(path).with_context(|| {
+        format!("no plugin at {}: put a library or ZIP there, or name another path", path.display())
+    })?;
+    if kind.is_file() {
+        return Ok(path.to_owned());
+    }
+    if !kind.is_dir() {
         bail!("{} is neither a file nor a folder", path.display());
     }
-    let libraries = if kind.is_dir() { libraries_in(path)? } else { vec![path.to_owned()] };
-    let named = |library: &str| libraries.iter().find(|path| library_name(path) == Some(library)).cloned();
-    let chosen = match (libraries.as_slice(), &name.library) {
-        ([], _) => bail!("the folder {} holds no plugin (no file that ends in {SUFFIX})", path.display()),
-        ([only], None) => only.clone(),
-        ([only], Some(library)) => named(library).unwrap_or_else(|| {
-            tracing::warn!(
-                "the handler's name asks for the library {library:?}, but the only one is {}: taking that",
-                only.display()
-            );
-            only.clone()
-        }),
-        (several, library) => match library.as_deref().and_then(named) {
-            Some(found) => found,
-            None => bail!(
-                "the folder {} holds several plugins: name the handler with its library, as one of {}",
-                path.display(),
-                several
-                    .iter()
-                    .filter_map(|path| library_name(path))
-                    .map(|library| format!("{library}.{}", name.symbol))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ),
-        },
-    };
-    Ok(Found { path: chosen, symbol: name.symbol.clone() })
+    let files = files_in(path)?;
+    let zips: Vec<_> = files.iter().filter(|file| is_zip_name(file)).collect();
+    match (find_among(&files, path, name)?, zips.as_slice()) {
+        (Some(library), _) => Ok(library),
+        (None, [zip]) => Ok((*zip).clone()),
+        (None, []) => bail!("the folder {} holds no plugin: no file that ends in {SUFFIX} or .zip", path.display()),
+        (None, _) => bail!("the folder {} holds several ZIPs: name one of them", path.display()),
+    }
+}
+
+/// Finds the library that `name` means in a folder.
+///
+/// # Errors
+///
+/// None there, or several and none named.
+pub(super) fn find_library(folder: &Path, name: &HandlerName) -> Result<PathBuf> {
+    find_among(&files_in(folder)?, folder, name)?
+        .with_context(|| format!("it holds no plugin: no file at its top that ends in {SUFFIX}"))
+}
+
+fn find_among(files: &[PathBuf], folder: &Path, name: &HandlerName) -> Result<Option<PathBuf>> {
+    let libraries: Vec<_> =
+        files.iter().filter(|file| file.to_string_lossy().ends_with(SUFFIX)).map(PathBuf::as_path).collect();
+    let named = |wanted: &str| libraries.iter().find(|library| library_name(library) == Some(wanted));
+    match (libraries.as_slice(), name.library.as_deref().and_then(named)) {
+        ([], _) => Ok(None),
+        (_, Some(library)) => Ok(Some((*library).to_owned())),
+        ([only], None) => Ok(Some((*only).to_owned())),
+        (several, None) => bail!(
+            "{} holds several plugins: name the handler with its library, as one of {}",
+            folder.display(),
+            several
+                .iter()
+                .filter_map(|path| library_name(path))
+                .map(|library| format!("{library}.{}", name.symbol))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
+    }
 }
 
 const SUFFIX: &str = std::env::consts::DLL_SUFFIX;
 
-/// The libraries of a folder by name. What a ConfigMap volume keeps beside its files (`..data`) is passed over.
-fn libraries_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut libraries = Vec::new();
+/// The files of a folder by name. What a ConfigMap volume keeps beside them (`..data`), and links that lead nowhere
+/// yet, are passed over.
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("can't list the folder {}", folder.display()))? {
         let path = entry.with_context(|| format!("can't list the folder {}", folder.display()))?.path();
-        let name = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
-        if !name.starts_with('.') && name.ends_with(SUFFIX) && path.is_file() {
-            libraries.push(path);
+        let hidden = path.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.is_file() {
+            files.push(path);
         }
     }
-    libraries.sort();
-    Ok(libraries)
+    files.sort();
+    Ok(files)
+}
+
+impl HandlerName {
+    /// The library that is asked for, where another one was taken because it is the only one.
+    pub(super) fn passed_over(&self, library: &Path) -> Option<&str> {
+        self.library.as_deref().filter(|wanted| library_name(library) != Some(wanted))
+    }
 }
 
 /// `metrics` for `libmetrics.so`.
@@ -130,16 +146,34 @@ mod tests {
     fn the_only_library_of_a_folder_is_taken_whatever_the_prefix() {
         let folder = folder(&["libone.so", "readme.txt"]);
         for wanted in ["handler", "one.handler", "handler_module.handler"] {
-            assert_eq!(find(folder.path(), &name(wanted)).unwrap().path, folder.path().join("libone.so"));
+            assert_eq!(find(folder.path(), &name(wanted)).unwrap(), folder.path().join("libone.so"));
         }
     }
 
     #[test]
     fn the_prefix_picks_among_several_libraries() {
         let folder = folder(&["libone.so", "two.so"]);
-        assert_eq!(find(folder.path(), &name("two.handler")).unwrap().path, folder.path().join("two.so"));
+        assert_eq!(find(folder.path(), &name("two.handler")).unwrap(), folder.path().join("two.so"));
         let error = find(folder.path(), &name("handler")).unwrap_err().to_string();
         assert!(error.contains("one.handler, two.handler"), "{error}");
+    }
+
+    #[test]
+    fn a_folders_only_zip_is_taken_where_it_holds_no_library() {
+        let found = |files: &[&str]| {
+            let folder = folder(files);
+            find(folder.path(), &name("handler")).map(|file| file.file_name().unwrap().to_owned())
+        };
+        assert_eq!(found(&["a.ZIP", "a.ZIP.minisig", "readme"]).unwrap(), "a.ZIP");
+        assert_eq!(found(&["data.zip", "libone.so"]).unwrap(), "libone.so");
+        assert!(found(&["a.zip", "b.zip"]).unwrap_err().to_string().contains("several ZIPs"));
+    }
+
+    #[test]
+    fn a_link_that_leads_nowhere_yet_is_passed_over() {
+        let folder = folder(&["libone.so"]);
+        std::os::unix::fs::symlink("..data/libtwo.so", folder.path().join("libtwo.so")).unwrap();
+        assert_eq!(find(folder.path(), &name("handler")).unwrap(), folder.path().join("libone.so"));
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 #![allow(unsafe_code, reason = "the system's loader and the symbols of a library have no safe form")]
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::mem::ManuallyDrop;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -27,21 +29,19 @@ impl Verified {
     /// # Errors
     ///
     /// The system's loader or the layout check refuses it.
-    pub fn load(self, sink: LogSink) -> Result<Loaded> {
-        let named =
-            |refusal: Refusal| anyhow::Error::new(refusal).context(format!("the plugin {}", self.manifest.name));
+    pub fn load(self, sink: LogSink) -> Result<Loaded, Refusal> {
         // SAFETY: constructors of the library run here. They are the author's code, which is trusted as the handler
         // is; the file is a private copy whose format and segments were checked, and it stays as it is.
         let library = unsafe { Library::open(Some(&self.copy), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| named(Refusal::Loader(format!("{:#}", anyhow::Error::new(error)))))?;
+            .map_err(|error| Refusal::Loader(format!("{:#}", anyhow::Error::new(error))))?;
         let library = ManuallyDrop::new(library);
+        mapped().insert(self.sha256.clone());
         // SAFETY: the manifest, written by `export!` beside the symbol, says that it is a handler of ABI version 1.
-        let symbol = unsafe { library.get::<*const HandlerV1>(self.symbol.as_bytes()) }.map_err(|error| {
-            named(Refusal::BadHandler(self.symbol.clone(), format!("{:#}", anyhow::Error::new(error))))
-        })?;
+        let symbol = unsafe { library.get::<*const HandlerV1>(self.symbol.as_bytes()) }
+            .map_err(|error| Refusal::BadHandler(self.symbol.clone(), format!("{:#}", anyhow::Error::new(error))))?;
         // SAFETY: as above; `ManuallyDrop` keeps the library mapped for the rest of the process.
         let handler = unsafe { Handler::from_symbol(*symbol) }
-            .map_err(|error| named(Refusal::BadHandler(self.symbol.clone(), error.to_string())))?;
+            .map_err(|error| Refusal::BadHandler(self.symbol.clone(), error.to_string()))?;
         let host = HostV1::for_handler(Source { plugin: &self.manifest.name, handler: &self.symbol }, sink);
         Ok(Loaded { verified: self, handler, host })
     }
@@ -63,6 +63,17 @@ impl Loaded {
     pub fn name(&self) -> &str {
         &self.verified.manifest.name
     }
+}
+
+/// How many different libraries are mapped, those of replaced versions included.
+pub fn mapped_libraries() -> usize {
+    mapped().len()
+}
+
+/// The hashes of the libraries that are mapped.
+fn mapped() -> MutexGuard<'static, BTreeSet<String>> {
+    static MAPPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    MAPPED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The C library that this process runs with; none where it isn't the GNU one.

@@ -39,6 +39,11 @@ impl Loaded {
 }
 
 impl Running {
+    /// The caller keeps another env now: the handler gets it before its next call.
+    pub fn forget_env(&mut self) {
+        self.env_holds = false;
+    }
+
     /// Calls the handler; `env` is the one that the caller keeps.
     ///
     /// # Errors

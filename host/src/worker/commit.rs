@@ -31,8 +31,8 @@ impl Worker {
                 output: &outcome.output,
                 env: &outcome.env,
                 last_event: &event.id,
-                handler: &self.plugin.verified.symbol,
-                plugin_version: &self.plugin.verified.manifest.version,
+                handler: &self.version.plugin.verified.symbol,
+                plugin_version: &self.version.plugin.verified.manifest.version,
                 saved_at: &saved_at,
                 history_length: self.job.history_length,
             };

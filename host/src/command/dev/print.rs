@@ -17,7 +17,7 @@ pub(super) fn news(news: News<'_>) {
         }
         News::Failed(failure) => println!("{}  {failure}", clock()),
         News::Reloaded(plugin) => println!("{}  goes on with the new build of {}", clock(), plugin.name()),
-        News::ReloadFailed(error) => println!("{}  stays with the old build: {error:#}", clock()),
+        News::NotReloaded(not) => println!("{}  stays with the old build: {not}", clock()),
     }
 }
 

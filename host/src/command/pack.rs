@@ -1,0 +1,105 @@
+//! `plugin-host pack`: makes of plugins, and of what lies beside them, a ZIP or a ConfigMap.
+
+mod collect;
+mod configmap;
+mod zip;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Error, Result, bail};
+use clap::Args;
+
+use self::collect::{File, collect};
+use crate::plugin::{Refusal, ZIP_MAX_BYTES, check, examine, host_glibc};
+
+/// Makes a ZIP or a ConfigMap of plugins and what lies beside them; the same input gives the same bytes
+#[derive(Args)]
+#[group(skip)]
+pub struct Arguments {
+    /// Plugins, and other files that they need; of a folder all that it holds
+    #[arg(value_name = "PLUGIN", required = true)]
+    plugins: Vec<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Target {
+    /// The ZIP to write
+    #[arg(long, value_name = "FILE")]
+    zip: Option<PathBuf>,
+    /// The name of the ConfigMap whose manifest is printed
+    #[arg(long, value_name = "NAME")]
+    configmap: Option<String>,
+}
+
+/// Packs, and says on standard error how to go on.
+///
+/// # Errors
+///
+/// A file can't be read or written, is no plugin that a host would take, or all of them are too large.
+pub fn pack(arguments: Arguments) -> Result<ExitCode> {
+    let files = collect(&arguments.plugins)?;
+    examine_all(&files)?;
+    match (&arguments.target.zip, &arguments.target.configmap) {
+        (Some(path), _) => write_zip(&files, path)?,
+        (_, Some(name)) => print_configmap(&files, name, &arguments.plugins)?,
+        (None, None) => bail!("say what to make: --zip FILE or --configmap NAME"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at each library at the top, as a host will; what only another machine can take is no fault.
+fn examine_all(files: &[File]) -> Result<()> {
+    let mut plugins = files.iter().filter(|file| file.is_plugin()).peekable();
+    if plugins.peek().is_none() {
+        bail!("no plugin among the files: name a shared library, or a folder with one at its top");
+    }
+    for file in plugins.filter(|file| file.is_library()) {
+        let accepted = examine(&file.bytes).and_then(|examined| examined.accept(None, host_glibc()));
+        match accepted {
+            Ok(()) => {}
+            Err(refusal @ (Refusal::Foreign { .. } | Refusal::GlibcTooNew { .. })) => {
+                eprintln!("plugin-host: this host would not take {}: {refusal}", file.source.display());
+            }
+            Err(refusal) => return Err(Error::new(refusal).context(format!("the plugin {}", file.source.display()))),
+        }
+    }
+    Ok(())
+}
+
+fn write_zip(files: &[File], path: &Path) -> Result<()> {
+    let bytes = zip::pack(files)?;
+    if bytes.len() as u64 > ZIP_MAX_BYTES {
+        eprintln!("plugin-host: it has {} bytes: a host takes it with a larger ZIP_MAX_BYTES only", bytes.len());
+    }
+    check(&bytes, ZIP_MAX_BYTES.max(bytes.len() as u64)).context("a host would refuse this ZIP")?;
+    fs::write(path, &bytes).with_context(|| format!("can't write {}", path.display()))?;
+    eprintln!("ZIP_SHA256={}", crate::plugin::sha256(&bytes));
+    Ok(())
+}
+
+fn print_configmap(files: &[File], name: &str, plugins: &[PathBuf]) -> Result<()> {
+    let manifest = configmap::manifest(files, name)?;
+    io::stdout().write_all(manifest.as_bytes()).context("can't print the manifest")?;
+    let plugins: Vec<_> = plugins.iter().map(|path| quoted(&path.to_string_lossy())).collect();
+    eprintln!(
+        "Apply it on the server's side, as the client's side stops at 256 KiB:\n  plugin-host pack {} --configmap {name} \
+         | kubectl apply --server-side -f -",
+        plugins.join(" ")
+    );
+    Ok(())
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+=:@%,".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}

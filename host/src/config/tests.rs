@@ -1,0 +1,130 @@
+//! What a configuration is made of, and what is wrong with it.
+
+use std::collections::HashMap;
+
+use super::*;
+
+fn resolve(flags: Flags, variables: &[(&str, &str)]) -> Result<Config, Faults> {
+    let variables: HashMap<_, _> = variables.iter().copied().collect();
+    flags.resolve(|name| variables.get(name).map(|value| (*value).to_owned()))
+}
+
+fn with_output(variables: &[(&str, &str)]) -> Result<Config, Faults> {
+    let mut all = vec![("REDIS_OUTPUT_KEY", "out")];
+    all.extend_from_slice(variables);
+    resolve(Flags::default(), &all)
+}
+
+#[test]
+fn the_defaults_are_the_python_runtimes() {
+    let config = with_output(&[]).unwrap();
+    assert_eq!((config.store.host(), config.store.port()), ("localhost", 6379));
+    assert_eq!(config.input_key, "metrics");
+    assert_eq!(config.period, Duration::from_secs(5));
+    assert_eq!(config.handler.symbol, "handler");
+}
+
+#[test]
+fn all_faults_are_told_together() {
+    let faults = resolve(
+        Flags { trigger: Some("sometimes".into()), ..Flags::default() },
+        &[("MONITORING_PERIOD", "soon"), ("HTTP_ADDR", "8080"), ("REDIS_PORT", "x"), ("HANDLER_FUNCTION", "a.")],
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(faults.starts_with("the configuration has 6 faults:"), "{faults}");
+    for variable in ["TRIGGER", "MONITORING_PERIOD", "HTTP_ADDR", "REDIS_PORT", "HANDLER_FUNCTION", "REDIS_OUTPUT_KEY"]
+    {
+        assert!(faults.contains(&format!("\n  {variable}")), "{variable} is missing: {faults}");
+    }
+}
+
+#[test]
+fn a_flag_wins_over_its_variable_and_empty_counts_as_unset() {
+    let variables = [("REDIS_OUTPUT_KEY", "variable"), ("REDIS_INPUT_KEY", ""), ("MONITORING_PERIOD", "")];
+    let config = resolve(Flags { output_key: Some("flag".into()), ..Flags::default() }, &variables).unwrap();
+    assert_eq!(config.output.output, "flag");
+    assert_eq!(config.input_key, "metrics");
+    assert_eq!(
+        resolve(Flags { output_key: Some(String::new()), ..Flags::default() }, &variables).unwrap().output.output,
+        "variable"
+    );
+}
+
+#[test]
+fn interval_is_an_alias_of_monitoring_period() {
+    assert_eq!(with_output(&[("INTERVAL", "0.25")]).unwrap().period, Duration::from_millis(250));
+    assert_eq!(with_output(&[("INTERVAL", "9"), ("MONITORING_PERIOD", "2")]).unwrap().period, Duration::from_secs(2));
+    for bad in ["0", "-1", "nan", "inf", "1e99"] {
+        assert!(with_output(&[("INTERVAL", bad)]).unwrap_err().to_string().contains("INTERVAL"), "{bad}");
+    }
+}
+
+#[test]
+fn a_port_as_kubernetes_injects_it_is_understood() {
+    let config = with_output(&[("REDIS_PORT", "tcp://10.1.2.3:6380")]).unwrap();
+    assert_eq!((config.store.host(), config.store.port()), ("10.1.2.3", 6380));
+    let config = with_output(&[("REDIS_PORT", "tcp://10.1.2.3:6380"), ("REDIS_HOST", "redis")]).unwrap();
+    assert_eq!((config.store.host(), config.store.port()), ("redis", 6380));
+}
+
+#[test]
+fn a_password_in_a_flag_is_refused_and_one_in_the_variable_taken() {
+    let url = "redis://:secret@localhost:6379";
+    let flags = Flags { store: Some(url.into()), output_key: Some("out".into()), ..Flags::default() };
+    let faults = resolve(flags, &[]).unwrap_err().to_string();
+    assert!(faults.contains("--store") && !faults.contains("secret"), "{faults}");
+    assert!(with_output(&[("STORE_URL", url)]).is_ok());
+}
+
+#[test]
+fn a_loop_is_refused() {
+    for input in ["out", "{out}:env", "{out}:history", "{out}:status"] {
+        assert!(with_output(&[("REDIS_INPUT_KEY", input)]).unwrap_err().to_string().contains("a loop"), "{input}");
+    }
+    assert!(with_output(&[("REDIS_INPUT_KEY", "out"), ("TRIGGER", "timer")]).is_ok());
+}
+
+#[test]
+fn a_zip_comes_over_https_or_from_a_file_and_over_http_only_where_allowed() {
+    let origin = |variables: &[(&str, &str)]| with_output(variables).map(|config| config.plugin.to_string());
+    assert_eq!(origin(&[("HANDLER_PATH", "/p"), ("ZIP_URL", "https://h/p.zip")]).unwrap(), "https://h/p.zip");
+    assert_eq!(origin(&[("ZIP_URL", "file:///p.zip")]).unwrap(), "/p.zip");
+    let faults = origin(&[("ZIP_URL", "http://h/p.zip")]).unwrap_err().to_string();
+    assert!(faults.contains("ZIP_ALLOW_HTTP=true"), "{faults}");
+    assert!(origin(&[("ZIP_URL", "http://h/p.zip"), ("ZIP_ALLOW_HTTP", "true")]).is_ok());
+    for url in ["ftp://h/p.zip", "p.zip", "file://host/p.zip"] {
+        assert!(origin(&[("ZIP_URL", url)]).unwrap_err().to_string().contains("ZIP_URL"), "{url}");
+    }
+}
+
+#[test]
+fn a_zips_secrets_are_not_shown_and_not_taken_from_a_flag() {
+    let url = "https://me:secret@h/p.zip?token=secret";
+    assert!(!format!("{:?}", with_output(&[("ZIP_URL", url)]).unwrap().plugin).contains("secret"));
+    let flags = Flags { zip_url: Some(url.into()), output_key: Some("out".into()), ..Flags::default() };
+    let faults = resolve(flags, &[]).unwrap_err().to_string();
+    assert!(faults.contains("--zip-url") && !faults.contains("secret"), "{faults}");
+}
+
+#[test]
+fn the_period_of_looks_is_the_paths_or_the_zips() {
+    let period = |variables: &[(&str, &str)]| with_output(variables).unwrap().reload_period;
+    assert_eq!(period(&[]), Some(Duration::from_secs(1)));
+    assert_eq!(period(&[("RELOAD_PERIOD", "0")]), None);
+    assert_eq!(period(&[("ZIP_URL", "https://h/p.zip")]), None);
+    assert_eq!(period(&[("ZIP_URL", "https://h/p.zip"), ("ZIP_REFRESH", "60")]), Some(Duration::from_secs(60)));
+}
+
+#[test]
+fn sizes_have_units_and_pins_64_digits() {
+    let most = |text: &str| with_output(&[("ZIP_MAX_BYTES", text)]).map(|config| config.zip_max_bytes);
+    assert_eq!(with_output(&[]).unwrap().zip_max_bytes, 64 << 20);
+    assert_eq!((most("10").unwrap(), most("2KiB").unwrap(), most("1 MiB").unwrap()), (10, 2 << 10, 1 << 20));
+    for bad in ["0", "-1", "MiB", "1MB", "99999999999GiB"] {
+        assert!(most(bad).unwrap_err().to_string().contains("ZIP_MAX_BYTES"), "{bad}");
+    }
+    assert!(with_output(&[("ZIP_SHA256", "abc")]).unwrap_err().to_string().contains("ZIP_SHA256"));
+    assert!(with_output(&[("ZIP_SHA256", &"aB".repeat(32))]).is_ok());
+    assert!(with_output(&[("PLUGIN_PUBLIC_KEY", "abc")]).unwrap_err().to_string().contains("PLUGIN_PUBLIC_KEY"));
+}

@@ -1,0 +1,137 @@
+//! Reads a library or ZIP, once: hash, signature, manifest and load all use these bytes.
+
+use std::fmt::Write;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+/// The default of the largest ZIP that is taken, in bytes.
+pub const ZIP_MAX_BYTES: u64 = 64 << 20;
+
+/// The largest library that is taken, in bytes: far more than any plugin has, debug information included.
+pub(super) const LIBRARY_MAX_BYTES: u64 = 512 << 20;
+
+/// More than any minisign signature has.
+pub(super) const SIGNATURE_MAX_BYTES: u64 = 16 << 10;
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A shared library, or what shall be one.
+    Library,
+    /// A ZIP, or what shall be one.
+    Zip,
+}
+
+/// A library or ZIP that was read, and may be a plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// What messages call it: its path or address.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+    /// Its content.
+    pub bytes: Vec<u8>,
+    /// The content's SHA-256 in hexadecimal digits.
+    pub sha256: String,
+    /// The content of the signature beside it.
+    pub signature: Option<Vec<u8>>,
+    /// Where it lies; none where it was downloaded.
+    pub path: Option<PathBuf>,
+    /// When it was changed or downloaded, in seconds since 1970.
+    pub modified: f64,
+}
+
+impl Found {
+    /// Reads a file, and the signature beside it if there is one.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read, or is larger than a library or ZIP may be.
+    pub fn read(path: &Path, zip_max_bytes: u64) -> Result<Found> {
+        let name = path.display().to_string();
+        let context = || format!("can't read the plugin {name}");
+        let file = File::open(path).with_context(context)?;
+        let metadata = file.metadata().with_context(context)?;
+        if !metadata.is_file() {
+            bail!("{name} is not a file");
+        }
+        let modified = metadata.modified().with_context(context)?;
+        let bytes = read_at_most(file, LIBRARY_MAX_BYTES.max(zip_max_bytes)).with_context(context)?;
+        let kind = Kind::of(path, bytes.as_deref().unwrap_or_default());
+        let most = if kind == Kind::Zip { zip_max_bytes } else { LIBRARY_MAX_BYTES };
+        let bytes = match bytes {
+            Some(bytes) if bytes.len() as u64 <= most => bytes,
+            _ if kind == Kind::Zip => bail!("the ZIP {name} has more than {most} bytes (ZIP_MAX_BYTES)"),
+            _ => bail!("the library {name} has more than {most} bytes"),
+        };
+        let signature = match File::open(signature_of(path)) {
+            Ok(file) => {
+                read_at_most(file, SIGNATURE_MAX_BYTES).with_context(|| format!("can't read {name}.minisig"))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("can't read {name}.minisig")),
+        };
+        let sha256 = sha256(&bytes);
+        let path = std::path::absolute(path).with_context(context)?;
+        Ok(Found { name, kind, bytes, sha256, signature, path: Some(path), modified: seconds_since_1970(modified) })
+    }
+
+    /// A ZIP that came from elsewhere, just now.
+    pub(super) fn downloaded(name: String, bytes: Vec<u8>, signature: Option<Vec<u8>>) -> Found {
+        let sha256 = sha256(&bytes);
+        let modified = seconds_since_1970(SystemTime::now());
+        Found { name, kind: Kind::Zip, bytes, sha256, signature, path: None, modified }
+    }
+
+    /// Whether two have the same content, signature included.
+    pub(super) fn is_as(&self, sha256: &str, signature: Option<&[u8]>) -> bool {
+        self.sha256 == sha256 && self.signature.as_deref() == signature
+    }
+}
+
+impl Kind {
+    /// What a file is by its name, or else by how it begins: every ZIP with an entry begins so.
+    pub(super) fn of(path: &Path, bytes: &[u8]) -> Kind {
+        match is_zip_name(path) || bytes.starts_with(b"PK\x03\x04") {
+            true => Kind::Zip,
+            false => Kind::Library,
+        }
+    }
+}
+
+/// Whether a file's name says that it is a ZIP.
+pub(crate) fn is_zip_name(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"))
+}
+
+/// Where the signature of a file lies.
+pub(crate) fn signature_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".minisig");
+    name.into()
+}
+
+/// Reads all; none where there is more than `most` bytes.
+fn read_at_most(reader: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    reader.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= most).then_some(bytes))
+}
+
+fn seconds_since_1970(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map(|since| since.as_secs_f64()).unwrap_or_default()
+}
+
+/// The SHA-256 of some bytes in hexadecimal digits.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut digits, byte| {
+        // Writing to a string can't fail.
+        write!(digits, "{byte:02x}").ok();
+        digits
+    })
+}

@@ -1,0 +1,124 @@
+//! The folder where private copies and unpacked archives lie: made at the start, locked while the host runs, removed at
+//! its end. What a host that was killed left there, the next one removes.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+/// How the names of the folders begin.
+const PREFIX: &str = "plugin-host-private-";
+
+/// The file whose lock says that a host uses the folder.
+const LOCK: &str = ".plugin-host.lock";
+
+/// Others may take a new folder for an abandoned one once, by chance, and remove it; not each time.
+const TRIES: usize = 10;
+
+/// A folder that only this user reads and writes, and this process removes.
+pub struct PrivateFolder {
+    folder: TempDir,
+    /// Held until the end; the system drops it with the process.
+    _lock: File,
+}
+
+impl PrivateFolder {
+    /// Makes a folder in `base`, or in the temporary folder, and removes those there that no host holds any more.
+    ///
+    /// # Errors
+    ///
+    /// A folder can't be made or locked there.
+    pub fn open(base: Option<&Path>) -> Result<PrivateFolder> {
+        let base = base.map_or_else(std::env::temp_dir, Path::to_owned);
+        let advice = || format!("can't make a private folder in {}: set STATE_DIR to another place", base.display());
+        DirBuilder::new().recursive(true).mode(0o700).create(&base).with_context(advice)?;
+        for _ in 0..TRIES {
+            let folder = make(PREFIX, &base).with_context(advice)?;
+            if let Some(lock) = lock(&folder.path().join(LOCK), true).with_context(advice)? {
+                let owner = fs::metadata(folder.path()).with_context(advice)?.uid();
+                remove_abandoned(&base, owner);
+                return Ok(PrivateFolder { folder, _lock: lock });
+            }
+        }
+        bail!("{}: new folders vanish at once", advice())
+    }
+
+    /// A new empty folder in here, removed when the value is dropped.
+    ///
+    /// # Errors
+    ///
+    /// It can't be made.
+    pub(super) fn subfolder(&self) -> Result<TempDir> {
+        make("zip-", self.folder.path()).with_context(|| self.trouble())
+    }
+
+    /// Writes a library under its hash: the system's loader hands back the old image for a path that it knows. The file
+    /// is there as a whole or not at all, and one that is there already, and may be mapped, is never written to.
+    ///
+    /// # Errors
+    ///
+    /// It can't be written.
+    pub(super) fn copy(&self, sha256: &str, bytes: &[u8]) -> Result<PathBuf> {
+        let copy = self.folder.path().join(format!("{sha256}{}", std::env::consts::DLL_SUFFIX));
+        if !copy.exists() {
+            let write = || -> std::io::Result<()> {
+                let mut file = tempfile::NamedTempFile::new_in(self.folder.path())?;
+                file.write_all(bytes)?;
+                file.persist(&copy)?;
+                Ok(())
+            };
+            write().with_context(|| self.trouble())?;
+        }
+        Ok(copy)
+    }
+
+    fn trouble(&self) -> String {
+        format!("can't write to the private folder {}", self.folder.path().display())
+    }
+}
+
+/// Makes a folder that only this user reads and writes.
+fn make(prefix: &str, base: &Path) -> std::io::Result<TempDir> {
+    tempfile::Builder::new().prefix(prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir_in(base)
+}
+
+/// Locks a file; none where somebody else holds it, or removed it meanwhile.
+fn lock(path: &Path, create: bool) -> std::io::Result<Option<File>> {
+    let opened = OpenOptions::new().read(true).write(true).create(create).mode(0o600).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(fs::TryLockError::WouldBlock) => return Ok(None),
+        Err(fs::TryLockError::Error(error)) => return Err(error),
+    }
+    let same = fs::metadata(path).is_ok_and(|there| file.metadata().is_ok_and(|mine| there.ino() == mine.ino()));
+    Ok(same.then_some(file))
+}
+
+/// Removes the folders in `base` that this user's hosts left and that no host holds. What can't be removed stays.
+fn remove_abandoned(base: &Path, owner: u32) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let folder = entry.path();
+        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == owner);
+        if !ours {
+            continue;
+        }
+        match lock(&folder.join(LOCK), false) {
+            Ok(Some(_lock)) => match fs::remove_dir_all(&folder) {
+                Ok(()) => tracing::info!("removed {}, which a host that was killed left", folder.display()),
+                Err(error) => tracing::warn!("can't remove the abandoned folder {}: {error}", folder.display()),
+            },
+            // A host that ended before it could lock left an empty folder; anything else stays.
+            Ok(None) => drop(fs::remove_dir(&folder)),
+            Err(error) => tracing::debug!("{} stays: {error}", folder.display()),
+        }
+    }
+}
