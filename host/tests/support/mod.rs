@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 pub mod redis;
+pub mod server;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -33,7 +34,7 @@ pub fn root() -> PathBuf {
 pub fn plugin(name: &str) -> PathBuf {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         let status = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "-p", "metrics", "-p", "collector", "-p", "fixture"])
+            .args(["build", "--quiet", "-p", "metrics", "-p", "collector", "-p", "fixture", "-p", "fixture-next"])
             .args((!cfg!(debug_assertions)).then_some("--release"))
             .current_dir(root())
             .status()
@@ -42,6 +43,35 @@ pub fn plugin(name: &str) -> PathBuf {
         Path::new(env!("CARGO_BIN_EXE_plugin-host")).parent().unwrap().to_owned()
     });
     BUILT.join(format!("lib{name}.so"))
+}
+
+/// The fixture's library without debug information, to be made into builds by [`build`].
+pub fn fixture() -> &'static [u8] {
+    static STRIPPED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let stripped = folder.path().join("libfixture.so");
+        let status =
+            Command::new("strip").arg("--strip-debug").arg("-o").arg(&stripped).arg(plugin("fixture")).status();
+        assert!(status.unwrap().success());
+        std::fs::read(stripped).unwrap()
+    });
+    &STRIPPED
+}
+
+/// The fixture as a build of its own: its handler `versioned` tells the number.
+pub fn build(number: usize) -> Vec<u8> {
+    let mut library = fixture().to_owned();
+    let mark = b"build-0000000000";
+    let at = library.windows(mark.len()).position(|window| window == mark).unwrap();
+    library[at..at + mark.len()].copy_from_slice(format!("build-{number:010}").as_bytes());
+    library
+}
+
+/// Puts a file where another one may be, in one step.
+pub fn replace(path: &Path, bytes: &[u8]) {
+    let new = path.with_extension("new");
+    std::fs::write(&new, bytes).unwrap();
+    std::fs::rename(new, path).unwrap();
 }
 
 /// Waits until `condition` gives something; fails after 20 s.

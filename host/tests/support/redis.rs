@@ -75,7 +75,16 @@ impl Redis {
     }
 
     pub fn history(&self) -> Vec<Value> {
-        let history = self.runtime.block_on(self.store.history(&self.keys, 1000)).unwrap();
+        self.newest_history(1000)
+    }
+
+    /// More than one answer of a store at the usual number of results.
+    pub fn whole_history(&self) -> Vec<Value> {
+        self.newest_history(10_000_000)
+    }
+
+    fn newest_history(&self, newest: usize) -> Vec<Value> {
+        let history = self.runtime.block_on(self.store.history(&self.keys, newest)).unwrap();
         history.iter().map(|entry| serde_json::from_slice(&entry.data).unwrap()).collect()
     }
 

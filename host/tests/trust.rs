@@ -1,0 +1,219 @@
+//! Who may hand the host code: pins and signatures, made with the real minisign, at the start and on reload.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::json;
+use support::redis::Redis;
+use support::{Host, build, plugin_host, replace, text, wait_for};
+
+/// A minisign key pair.
+struct Key {
+    folder: tempfile::TempDir,
+    public: String,
+}
+
+impl Key {
+    fn new() -> Key {
+        let folder = tempfile::tempdir().unwrap();
+        minisign(Command::new("minisign").args(["-G", "-W", "-p", "k.pub", "-s", "k.key"]).current_dir(&folder));
+        let public = fs::read_to_string(folder.path().join("k.pub")).unwrap();
+        Key { public: public.lines().nth(1).unwrap().to_owned(), folder }
+    }
+
+    /// Signs a file, beside it.
+    fn sign(&self, file: &Path) {
+        let key = self.folder.path().join("k.key");
+        minisign(Command::new("minisign").arg("-S").arg("-s").arg(key).args(["-t", "for tests"]).arg("-m").arg(file));
+    }
+
+    /// Its number, as minisign prints it.
+    fn id(&self) -> String {
+        let text = fs::read_to_string(self.folder.path().join("k.pub")).unwrap();
+        text.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned()
+    }
+}
+
+fn minisign(command: &mut Command) {
+    let output = command.output().expect("minisign is installed");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+/// A folder with a plugin, and a way to ask what the host thinks of it.
+struct Place {
+    folder: tempfile::TempDir,
+    file: PathBuf,
+}
+
+impl Place {
+    fn with(name: &str, bytes: &[u8]) -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(name);
+        fs::write(&file, bytes).unwrap();
+        Place { folder, file }
+    }
+
+    fn ask(&self, command: &str, key: &str) -> Output {
+        let mut child = plugin_host();
+        child.arg(command).arg(self.folder.path()).args(["--handler", "count", "--plugin-public-key", key]);
+        if command == "invoke" {
+            child.args(["--input", "/dev/null"]);
+        }
+        child.output().unwrap()
+    }
+
+    /// What inspect, invoke and run say when they refuse it.
+    fn refusal(&self, key: &str) -> String {
+        let inspected = self.ask("inspect", key);
+        assert_eq!(inspected.status.code(), Some(1), "{}", text(&inspected.stdout));
+        let said = text(&inspected.stdout).split_once("refuses it: ").expect("a reason").1.trim().to_owned();
+        let invoked = self.ask("invoke", key);
+        let run = plugin_host()
+            .args([
+                "run",
+                "--http",
+                "off",
+                "--handler",
+                "count",
+                "--output-key",
+                "out",
+                "--store",
+                "sqlite:/dev/null/x",
+            ])
+            .arg("--plugin")
+            .arg(self.folder.path())
+            .env("PLUGIN_PUBLIC_KEY", key)
+            .output()
+            .unwrap();
+        for refused in [invoked, run] {
+            assert_eq!(refused.status.code(), Some(1));
+            assert!(text(&refused.stderr).contains(&said), "{said:?} is missing in {}", text(&refused.stderr));
+        }
+        said
+    }
+}
+
+fn zip(bytes: &[u8]) -> Vec<u8> {
+    let library = Place::with("libfixture.so", bytes);
+    let zip = library.folder.path().join("fixture.zip");
+    let packed = plugin_host().arg("pack").arg(&library.file).arg("--zip").arg(&zip).output().unwrap();
+    assert!(packed.status.success(), "{}", text(&packed.stderr));
+    fs::read(zip).unwrap()
+}
+
+#[test]
+fn a_library_and_a_zip_signed_with_the_key_are_taken_and_the_signer_is_shown() {
+    let key = Key::new();
+    for place in [Place::with("libfixture.so", &build(1)), Place::with("fixture.zip", &zip(&build(1)))] {
+        key.sign(&place.file);
+        let inspected = place.ask("inspect", &key.public);
+        let said = text(&inspected.stdout);
+        assert!(said.contains(&format!("signed       by the key {} (for tests): checked", key.id())), "{said}");
+        assert!(inspected.status.success() && place.ask("invoke", &key.public).status.success());
+        let unchecked = plugin_host().arg("inspect").arg(&place.file).output().unwrap();
+        assert!(text(&unchecked.stdout).contains("it says: not checked"), "{}", text(&unchecked.stdout));
+    }
+}
+
+#[test]
+fn with_a_key_whatever_is_not_signed_with_it_is_refused() {
+    let (key, other) = (Key::new(), Key::new());
+    for (name, bytes) in [("libfixture.so", build(1)), ("fixture.zip", zip(&build(1)))] {
+        let place = Place::with(name, &bytes);
+        assert!(place.refusal(&key.public).contains("it is not signed (no .minisig beside it)"));
+        other.sign(&place.file);
+        let refusal = place.refusal(&key.public);
+        assert!(refusal.contains(&format!("signed with the key {}", other.id())) && refusal.contains(&key.id()));
+        let signature = fs::read(place.folder.path().join(format!("{name}.minisig"))).unwrap();
+        key.sign(&place.file);
+        fs::write(&place.file, b"something else").unwrap();
+        assert!(place.refusal(&key.public).contains("changed after it was signed, or the signature is another file's"));
+        fs::write(place.folder.path().join(format!("{name}.minisig")), b"no signature").unwrap();
+        assert!(place.refusal(&key.public).contains("no minisign signature"));
+        fs::write(&place.file, &bytes).unwrap();
+        fs::write(place.folder.path().join(format!("{name}.minisig")), signature).unwrap();
+        assert!(place.ask("inspect", &other.public).status.success());
+    }
+}
+
+#[test]
+fn a_comment_that_was_changed_after_signing_is_refused() {
+    let key = Key::new();
+    let place = Place::with("libfixture.so", &build(1));
+    key.sign(&place.file);
+    let path = place.folder.path().join("libfixture.so.minisig");
+    let forged = fs::read_to_string(&path).unwrap().replace("for tests", "for all");
+    fs::write(&path, forged).unwrap();
+    assert!(place.refusal(&key.public).contains("does not fit"));
+}
+
+#[test]
+fn the_key_is_checked_again_on_reload_and_a_signature_may_come_later() {
+    let key = Key::new();
+    let place = Place::with("libfixture.so", &build(0));
+    key.sign(&place.file);
+    let redis = Redis::start();
+    let url = redis.server.url();
+    let host = Host::start(
+        &place.file,
+        &[
+            ("STORE_URL", &url),
+            ("HANDLER_FUNCTION", "versioned"),
+            ("TRIGGER", "timer"),
+            ("RELOAD_PERIOD", "0.02"),
+            ("PLUGIN_PUBLIC_KEY", &key.public),
+        ],
+    );
+    host.wait_until_ready();
+    assert_eq!(host.status()["plugin"]["signer"], json!({"key_id": key.id(), "comment": "for tests"}));
+    replace(&place.file, &build(1));
+    let status =
+        wait_for("a refusal", || Some(host.status()).filter(|status| status["last_reload"]["failed"] == "trust"));
+    assert!(status["last_reload"]["message"].as_str().unwrap().contains("changed after it was signed"));
+    assert_eq!((&status["reloads"], &status["state"]), (&json!(0), &json!("running")));
+    key.sign(&place.file);
+    wait_for("the signed version", || redis.output().filter(|output| output["build"] == "build-0000000001"));
+}
+
+#[test]
+fn a_pin_takes_one_archive_and_no_other() {
+    let bytes = zip(&build(1));
+    let place = Place::with("fixture.zip", &bytes);
+    let sum = text(&Command::new("sha256sum").arg(&place.file).output().unwrap().stdout);
+    let sum = sum.split(' ').next().unwrap();
+    let redis = Redis::start();
+    let url = redis.server.url();
+    let run = |path: &Path, pin: &str| {
+        plugin_host()
+            .args(["run", "--http", "off", "--handler", "count", "--output-key", "out", "--store", &url])
+            .args(["--zip-sha256", pin, "--plugin"])
+            .arg(path)
+            .output()
+            .unwrap()
+    };
+    let wrong = run(&place.file, &"0".repeat(64));
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains(&format!("its SHA-256 is {sum}")), "{}", text(&wrong.stderr));
+    let library = Place::with("libfixture.so", &build(1));
+    assert!(text(&run(&library.file, sum).stderr).contains("this is a library, not a ZIP"));
+
+    let right = [
+        ("STORE_URL", url.as_str()),
+        ("HANDLER_FUNCTION", "versioned"),
+        ("ZIP_SHA256", sum),
+        ("RELOAD_PERIOD", "0.02"),
+    ];
+    let host = Host::start(&place.file, &right);
+    host.wait_until_ready();
+    assert_eq!(host.status()["plugin"]["zip_sha256"], sum);
+    replace(&place.file, &zip(&build(2)));
+    wait_for("a refusal", || Some(()).filter(|()| host.status()["last_reload"]["failed"] == "trust"));
+    redis.write("1");
+    redis.wait_for_sequence(1);
+    assert_eq!(redis.output().unwrap()["build"], "build-0000000001");
+}
