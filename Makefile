@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint bench
+.PHONY: help dev test lint fuzz bench
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -16,8 +16,14 @@ lint: ## what CI checks besides the tests
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo clippy --manifest-path fuzz/Cargo.toml -- -D warnings
 	ci/deny
 
-bench: ## measure the boundary, the metrics handler, loading, and an idle host
+fuzz: ## feed the readers of libraries and ZIPs for ten minutes (needs a nightly compiler)
+	fuzz/run 600
+
+bench: ## measure the boundary, the metrics handler, loading, reloading, and an idle host
 	cargo bench -p bench
 	bench/idle
+	bench/reload

@@ -107,8 +107,8 @@ fn every_failure_of_a_server_is_told_and_leaves_the_running_plugin_alone() {
         (Answer::Code(500), "tried 3 times: the server answered 500 Internal Server Error"),
         (Answer::Redirect(plain.url("/f.zip")), "it leads to http://"),
         (Answer::Redirect(url.clone()), "from one address to another without end"),
-        (Answer::Endless, "it has more than 4194304 bytes (ZIP_MAX_BYTES)"),
-        (Answer::Huge, "it has more than 4194304 bytes (ZIP_MAX_BYTES)"),
+        (Answer::Endless, "it has more than 4194304 bytes, the most that is taken"),
+        (Answer::Huge, "it has more than 4194304 bytes, the most that is taken"),
         (Answer::Cut(zip(2)), "tried 3 times: "),
         (Answer::Drip, "it comes too slowly"),
         (Answer::Silence, "tried 3 times: "),
@@ -190,6 +190,25 @@ fn a_signature_is_asked_for_beside_the_zip_and_may_come_later() {
     let signature = std::fs::read(folder.path().join("f.zip.minisig")).unwrap();
     server.answer("/f.zip.minisig", Answer::Body(signature, None));
     wait_for("the signed version", || redis.output().filter(|output| output["build"] == "build-0000000002"));
+}
+
+#[test]
+fn a_proxy_is_taken_where_one_is_named() {
+    let proxy = Server::http();
+    proxy.answer("http://plugins.invalid/f.zip", Answer::Body(zip(1), None));
+    let redis = Redis::start();
+    let (redis_url, proxy_url) = (redis.server.url(), proxy.url(""));
+    let host = Host::start(
+        Path::new(""),
+        &[
+            ("STORE_URL", &redis_url),
+            ("HANDLER_FUNCTION", "versioned"),
+            ("ZIP_URL", "http://plugins.invalid/f.zip"),
+            ("ZIP_ALLOW_HTTP", "true"),
+            ("HTTP_PROXY", &proxy_url),
+        ],
+    );
+    host.wait_until_ready();
 }
 
 #[test]

@@ -166,7 +166,7 @@ async fn get(client: &Client, url: &ZipUrl, known: Option<&HeaderValue>, most: u
 }
 
 async fn read_body(mut answer: Response, most: u64) -> Result<Vec<u8>, Trouble> {
-    let too_large = || Trouble::Lasting(anyhow!("it has more than {most} bytes (ZIP_MAX_BYTES)"));
+    let too_large = || Trouble::Lasting(anyhow!("it has more than {most} bytes, the most that is taken"));
     if answer.content_length().is_some_and(|length| length > most) {
         return Err(too_large());
     }
