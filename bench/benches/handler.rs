@@ -9,7 +9,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use criterion::{Criterion, Throughput};
-use host::plugin::{Found, Loaded, PrivateFolder};
+use host::plugin::{Found, HandlerName, Loaded, Loader, PrivateFolder, ZIP_MAX_BYTES};
 use plugin_api::abi::{About, Call, Instance, LogSink};
 use plugin_api::{Output, Raw};
 use serde::de::IgnoredAny;
@@ -19,10 +19,9 @@ mod linked;
 
 fn main() -> Result<()> {
     let libraries = build()?;
-    let private = PrivateFolder::open(None)?;
     let mut criterion = Criterion::default().configure_from_args();
-    boundary(&mut criterion, &load(&libraries.join("libbench_plugin.so"), "pass", &private)?)?;
-    metrics(&mut criterion, &load(&libraries.join("libmetrics.so"), "handler", &private)?)?;
+    boundary(&mut criterion, &load(&libraries.join("libbench_plugin.so"), "pass")?)?;
+    metrics(&mut criterion, &load(&libraries.join("libmetrics.so"), "handler")?)?;
     loading(&mut criterion, &libraries.join("libmetrics.so"))?;
     criterion.final_summary();
     Ok(())
@@ -40,9 +39,11 @@ fn build() -> Result<PathBuf> {
     Ok(target.join("release"))
 }
 
-fn load(library: &Path, symbol: &str, private: &PrivateFolder) -> Result<Loaded> {
-    let found = Found { path: library.to_owned(), symbol: symbol.to_owned() };
-    found.verify(private)?.load(LogSink { level: plugin_api::log::LevelFilter::Off, write: |_, _, _, _| {} })
+fn load(library: &Path, symbol: &str) -> Result<Loaded> {
+    let private = PrivateFolder::open(None)?;
+    let sink = LogSink { level: plugin_api::log::LevelFilter::Off, write: |_, _, _, _| {} };
+    let handler = HandlerName { library: None, symbol: symbol.to_owned() };
+    Ok(Loader::new(private, handler, sink).load(Found::read(library, ZIP_MAX_BYTES)?)?)
 }
 
 fn about() -> About<'static> {
@@ -131,9 +132,7 @@ fn loading(criterion: &mut Criterion, library: &Path) -> Result<()> {
                 let path = folder.path().join(format!("lib{number}.so"));
                 let written = fs::write(&path, &bytes);
                 let started = Instant::now();
-                let opened = PrivateFolder::open(None)
-                    .and_then(|private| load(&path, "handler", &private))
-                    .and_then(|plugin| plugin.open(&about()));
+                let opened = load(&path, "handler").and_then(|plugin| plugin.open(&about()));
                 took += started.elapsed();
                 assert!(written.is_ok() && opened.is_ok(), "the plugin does not load");
             }

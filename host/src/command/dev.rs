@@ -20,7 +20,7 @@ use self::build::{Builder, Package};
 use super::{runtime, stop_signal};
 use crate::config::{LogFormat, seconds, store_without_password, variable};
 use crate::logging;
-use crate::plugin::{Arrival, Found, HandlerName, Loader, PrivateFolder, Trust, ZIP_MAX_BYTES};
+use crate::plugin::{Arrival, Found, HandlerName, Loader, PrivateFolder, ZIP_MAX_BYTES};
 use crate::status::Board;
 use crate::trigger::{Feed, Source, Trigger};
 use crate::worker::{Job, Worker};
@@ -65,13 +65,7 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
     let package = Package::at(&arguments.package)?;
     let source = source(arguments.input.as_deref(), &package)?;
     let (store, begin) = store(arguments.store, &package);
-    let loader = Arc::new(Loader {
-        private: PrivateFolder::open(None)?,
-        trust: Trust::default(),
-        handler: arguments.handler,
-        zip_max_bytes: ZIP_MAX_BYTES,
-        sink: logging::plugin_sink(),
-    });
+    let loader = Arc::new(Loader::new(PrivateFolder::open(None)?, arguments.handler, logging::plugin_sink()));
     let (sender, mut arrivals) = mpsc::channel(1);
     let runtime = runtime()?;
     let shown = store.address().to_string();

@@ -46,11 +46,8 @@ pub struct Arguments {
 pub fn invoke(arguments: Arguments) -> Result<ExitCode> {
     logging::start(LogFormat::Text, variable("RUST_LOG").as_deref());
     let loader = Loader {
-        private: PrivateFolder::open(None)?,
         trust: Trust { public_key: public_key(arguments.plugin_public_key)?, zip_sha256: None },
-        handler: arguments.handler,
-        zip_max_bytes: ZIP_MAX_BYTES,
-        sink: logging::plugin_sink(),
+        ..Loader::new(PrivateFolder::open(None)?, arguments.handler, logging::plugin_sink())
     };
     let found = Found::read(&find(&arguments.plugin, &loader.handler)?, ZIP_MAX_BYTES)?;
     let plugin = loader.load(found)?;

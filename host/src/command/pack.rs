@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Error, Result, bail};
 use clap::Args;
 
-use self::collect::{File, collect};
+use self::collect::{File, collect, is_same};
 use crate::plugin::{Refusal, ZIP_MAX_BYTES, check, examine, host_glibc};
 
 /// Makes a ZIP or a ConfigMap of plugins and what lies beside them; the same input gives the same bytes
@@ -43,7 +43,14 @@ struct Target {
 ///
 /// A file can't be read or written, is no plugin that a host would take, or all of them are too large.
 pub fn pack(arguments: Arguments) -> Result<ExitCode> {
-    let files = collect(&arguments.plugins)?;
+    let mut files = collect(&arguments.plugins)?;
+    if let Some(zip) = &arguments.target.zip {
+        if arguments.plugins.iter().any(|path| is_same(path, zip)) {
+            bail!("{} can't be packed into itself", zip.display());
+        }
+        // What was packed into a folder before is no part of the folder.
+        files.retain(|file| !is_same(&file.source, zip));
+    }
     examine_all(&files)?;
     match (&arguments.target.zip, &arguments.target.configmap) {
         (Some(path), _) => write_zip(&files, path)?,
@@ -95,11 +102,12 @@ fn print_configmap(files: &[File], name: &str, plugins: &[PathBuf]) -> Result<()
     Ok(())
 }
 
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
+/// A path as a shell reads it, and this program behind it: a flag begins with a hyphen.
+fn quoted(path: &str) -> String {
+    let word = if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "/._-+=:@%,".contains(letter);
     match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
+        true => word,
         false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }

@@ -49,7 +49,8 @@ pub fn find(path: &Path, name: &HandlerName) -> Result<PathBuf> {
     }
     let files = files_in(path)?;
     let zips: Vec<_> = files.iter().filter(|file| is_zip_name(file)).collect();
-    match (find_among(&files, path, name)?, zips.as_slice()) {
+    let library = find_among(&files, name).with_context(|| format!("the folder {}", path.display()))?;
+    match (library, zips.as_slice()) {
         (Some(library), _) => Ok(library),
         (None, [zip]) => Ok((*zip).clone()),
         (None, []) => bail!("the folder {} holds no plugin: no file that ends in {SUFFIX} or .zip", path.display()),
@@ -63,11 +64,11 @@ pub fn find(path: &Path, name: &HandlerName) -> Result<PathBuf> {
 ///
 /// None there, or several and none named.
 pub(super) fn find_library(folder: &Path, name: &HandlerName) -> Result<PathBuf> {
-    find_among(&files_in(folder)?, folder, name)?
+    find_among(&files_in(folder)?, name)?
         .with_context(|| format!("it holds no plugin: no file at its top that ends in {SUFFIX}"))
 }
 
-fn find_among(files: &[PathBuf], folder: &Path, name: &HandlerName) -> Result<Option<PathBuf>> {
+fn find_among(files: &[PathBuf], name: &HandlerName) -> Result<Option<PathBuf>> {
     let libraries: Vec<_> =
         files.iter().filter(|file| file.to_string_lossy().ends_with(SUFFIX)).map(PathBuf::as_path).collect();
     let named = |wanted: &str| libraries.iter().find(|library| library_name(library) == Some(wanted));
@@ -76,8 +77,7 @@ fn find_among(files: &[PathBuf], folder: &Path, name: &HandlerName) -> Result<Op
         (_, Some(library)) => Ok(Some((*library).to_owned())),
         ([only], None) => Ok(Some((*only).to_owned())),
         (several, None) => bail!(
-            "{} holds several plugins: name the handler with its library, as one of {}",
-            folder.display(),
+            "it holds several plugins: name the handler with its library, as one of {}",
             several
                 .iter()
                 .filter_map(|path| library_name(path))
@@ -154,7 +154,7 @@ mod tests {
     fn the_prefix_picks_among_several_libraries() {
         let folder = folder(&["libone.so", "two.so"]);
         assert_eq!(find(folder.path(), &name("two.handler")).unwrap(), folder.path().join("two.so"));
-        let error = find(folder.path(), &name("handler")).unwrap_err().to_string();
+        let error = format!("{:#}", find(folder.path(), &name("handler")).unwrap_err());
         assert!(error.contains("one.handler, two.handler"), "{error}");
     }
 

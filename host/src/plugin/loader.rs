@@ -7,7 +7,7 @@ use plugin_api::abi::LogSink;
 use serde::Serialize;
 
 use super::trust::writable_by_others;
-use super::{Found, HandlerName, Loaded, PrivateFolder, Trust};
+use super::{Found, HandlerName, Loaded, PrivateFolder, Trust, ZIP_MAX_BYTES};
 
 /// What it takes to load whatever is found.
 pub struct Loader {
@@ -53,6 +53,11 @@ pub enum Step {
 }
 
 impl Loader {
+    /// Trusts whatever is found, and takes ZIPs of the usual size.
+    pub fn new(private: PrivateFolder, handler: HandlerName, sink: LogSink) -> Loader {
+        Loader { trust: Trust::default(), handler, zip_max_bytes: ZIP_MAX_BYTES, private, sink }
+    }
+
     /// Loads what was found.
     ///
     /// # Errors

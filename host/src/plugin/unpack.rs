@@ -134,6 +134,10 @@ impl<'a> Archive<'a> {
             return Err(BadArchive::TooManyEntries(headers));
         }
         let archive = ZipArchive::new(Cursor::new(bytes)).map_err(|error| BadArchive::NotAZip(reason(&error)))?;
+        // Readers don't agree on where an archive begins that has something before it.
+        if archive.offset() != 0 || !bytes.starts_with(b"PK") {
+            return Err(BadArchive::Damaged("something stands before its first entry".to_owned()));
+        }
         let mut archive = Archive { entries: archive, most: zip_max_bytes.saturating_mul(4) };
         archive.check_entries()?;
         if archive.entries.has_duplicate_names() {
@@ -157,6 +161,10 @@ impl<'a> Archive<'a> {
             }
             folders.extend(name.match_indices('/').map(|(end, _)| name[..end].to_owned()));
             if entry.is_dir() { &mut folders } else { &mut files }.insert(name);
+            // A name may stand for hundreds of folders.
+            if files.len() + folders.len() > ENTRIES_MAX {
+                return Err(BadArchive::TooManyEntries(files.len() + folders.len()));
+            }
         }
         match files.intersection(&folders).next() {
             Some(name) => Err(BadArchive::FileAndFolder(name.clone())),

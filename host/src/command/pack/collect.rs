@@ -43,12 +43,17 @@ pub(super) fn collect(paths: &[PathBuf]) -> Result<Vec<File>> {
             let name = text(path, name.to_str())?;
             add_file(&mut files, path, name.to_owned())?;
             let signature = signature_of(path);
-            if signature.is_file() && !paths.contains(&signature) {
+            if signature.is_file() && !paths.iter().any(|path| is_same(path, &signature)) {
                 add_file(&mut files, &signature, format!("{name}.minisig"))?;
             }
         }
     }
     Ok(files.into_values().collect())
+}
+
+/// Whether two paths lead to the same file.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 fn add_folder(files: &mut BTreeMap<String, File>, folder: &Path, prefix: &str) -> Result<()> {
