@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::plugin::Step;
 use crate::status::{State, Status};
 
 /// The media type of [`text`].
@@ -51,9 +52,9 @@ impl Collector for Status {
         let failed = ConstCounter::new(0_u64);
         let help = "New versions of the plugin that were not taken, by the step that failed";
         let mut family = encoder.encode_descriptor("failed_reloads", help, None, failed.metric_type())?;
-        for (step, count) in &self.failed_reloads {
-            let labels = [("step", step.as_str())];
-            ConstCounter::new(*count).encode(family.encode_family(&labels)?)?;
+        for step in Step::ALL {
+            let count = self.failed_reloads.get(&step).copied().unwrap_or_default();
+            ConstCounter::new(count).encode(family.encode_family(&[("step", step.as_str())])?)?;
         }
         Ok(())
     }

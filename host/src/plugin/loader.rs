@@ -99,6 +99,9 @@ impl NotLoaded {
 }
 
 impl Step {
+    /// All of them, in order.
+    pub const ALL: [Step; 6] = [Step::Read, Step::Trust, Step::Verify, Step::Load, Step::Env, Step::FirstCall];
+
     /// Its name in status and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

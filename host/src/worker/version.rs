@@ -71,9 +71,9 @@ impl Worker {
 
     /// Goes on with a new version of the plugin, and a fresh env; there is no way back.
     pub(super) fn replace(&mut self, plugin: Loaded) -> Result<()> {
-        self.board.reloaded(&plugin);
         self.version = Version::open(&self.job, plugin, &[])?;
         self.before = None;
+        self.board.reloaded(&self.version.plugin);
         (self.tell)(News::Reloaded(&self.version.plugin));
         Ok(())
     }
