@@ -9,7 +9,7 @@ use std::{env, fs};
 
 use anyhow::{Context, Result, ensure};
 use criterion::{Criterion, Throughput};
-use host::plugin::{Found, HandlerName, Loaded, Loader, PrivateFolder, ZIP_MAX_BYTES};
+use host::plugin::{HandlerName, Loaded, Loader, Loading};
 use plugin_api::abi::{About, Call, Instance, LogSink};
 use plugin_api::{Output, Raw};
 use serde::de::IgnoredAny;
@@ -40,10 +40,10 @@ fn build() -> Result<PathBuf> {
 }
 
 fn load(library: &Path, symbol: &str) -> Result<Loaded> {
-    let private = PrivateFolder::open(None)?;
     let sink = LogSink { level: plugin_api::log::LevelFilter::Off, write: |_, _, _, _| {} };
     let handler = HandlerName { library: None, symbol: symbol.to_owned() };
-    Ok(Loader::new(private, handler, sink).load(Found::read(library, ZIP_MAX_BYTES)?)?)
+    let loader = Loader::new(Loading::default(), handler, sink)?;
+    Ok(loader.load(loader.find(library)?)?)
 }
 
 fn about() -> About<'static> {

@@ -15,6 +15,9 @@ use tokio::sync::watch;
 /// The exit code of wrong usage or configuration.
 pub const WRONG_USAGE: u8 = 2;
 
+/// Kubernetes refuses a ConfigMap whose values come to more than this.
+const CONFIG_MAP_MAX: usize = 1024 * 1024;
+
 /// A runtime on this thread alone: handlers run on it too, and stay on the thread that opened them.
 fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start the event loop")

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use reqwest::Url;
 use store::{Address, Credentials, Keys, Password};
-use url::Url;
 
-use crate::plugin::{HandlerName, Origin, PublicKey, Trust, ZIP_MAX_BYTES};
+use crate::plugin::{HandlerName, Loading, Origin, Trust, ZIP_MAX_BYTES};
 
 use self::values::{PASSWORD_IN_FLAG, bytes, choice, http_address, sha256_digits, yes_or_no};
 pub use self::values::{seconds, seconds_or_never, store_without_password};
@@ -53,13 +53,9 @@ pub struct Flags {
     /// Seconds between looks for a new version of the plugin, 0 for never [env: RELOAD_PERIOD] [default: 1]
     #[arg(long, value_name = "SECONDS", help_heading = "Plugin")]
     pub reload_period: Option<String>,
-    /// Where private copies of plugins lie [env: STATE_DIR] [default: a folder of its own in the temporary folder]
-    #[arg(long, value_name = "FOLDER", help_heading = "Plugin")]
-    pub state_dir: Option<String>,
-    /// A minisign public key: whatever has no matching signature beside it (FILE.minisig) is refused [env:
-    /// PLUGIN_PUBLIC_KEY]
-    #[arg(long, value_name = "KEY", help_heading = "Plugin")]
-    pub plugin_public_key: Option<String>,
+    /// What the commands that load a plugin have in common.
+    #[command(flatten)]
+    pub loading: LoadingFlags,
 
     /// A ZIP to load the plugin from, instead of a path: https:// or file:// [env: ZIP_URL]
     #[arg(long, value_name = "URL", help_heading = "ZIP")]
@@ -70,13 +66,9 @@ pub struct Flags {
     /// Seconds between questions whether the ZIP at the URL has changed, 0 for never [env: ZIP_REFRESH] [default: 0]
     #[arg(long, value_name = "SECONDS", help_heading = "ZIP")]
     pub zip_refresh: Option<String>,
-    /// The largest ZIP that is taken, in bytes or with KiB, MiB or GiB; unpacked it may have four times as many [env:
-    /// ZIP_MAX_BYTES] [default: 64MiB]
-    #[arg(long, value_name = "BYTES", help_heading = "ZIP")]
-    pub zip_max_bytes: Option<String>,
     /// Whether the ZIP may come over http://, where everybody on the way can change it [env: ZIP_ALLOW_HTTP] [default:
     /// false]
-    #[arg(long, value_name = "YES", num_args = 0..=1, default_missing_value = "true", help_heading = "ZIP")]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "ZIP")]
     pub zip_allow_http: Option<String>,
 
     /// Where /livez, /readyz, /status and /metrics are served, or off [env: HTTP_ADDR] [default: 127.0.0.1:8080]
@@ -85,6 +77,22 @@ pub struct Flags {
     /// How log records are written: text or json; RUST_LOG filters them [env: LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Operation")]
     pub log_format: Option<String>,
+}
+
+/// The flags of every command that loads a plugin.
+#[derive(Debug, Default, Args)]
+pub struct LoadingFlags {
+    /// Where a private folder for copies of plugins is made [env: STATE_DIR] [default: the temporary folder]
+    #[arg(long, value_name = "FOLDER", help_heading = "Plugin")]
+    pub state_dir: Option<String>,
+    /// A minisign public key: whatever has no matching signature beside it (FILE.minisig) is refused [env:
+    /// PLUGIN_PUBLIC_KEY]
+    #[arg(long, value_name = "KEY", help_heading = "Plugin")]
+    pub plugin_public_key: Option<String>,
+    /// The largest ZIP that is taken, in bytes or with KiB, MiB or GiB; unpacked it may have four times as many [env:
+    /// ZIP_MAX_BYTES] [default: 64MiB]
+    #[arg(long, value_name = "BYTES", help_heading = "ZIP")]
+    pub zip_max_bytes: Option<String>,
 }
 
 /// The variables that have no flag, for `--help`.
@@ -96,7 +104,8 @@ Variables without flags:
   REDIS_PASSWORD_FILE         A file that holds the password, read at each connection
   RUST_LOG                    Which log records are written [default: info]
   SSL_CERT_FILE               Certificates of the authorities to trust for https:// [default: the system's]
-  HTTPS_PROXY, NO_PROXY       The proxy to take for https://, and the hosts that need none";
+  HTTPS_PROXY, HTTP_PROXY     The proxies to take for https:// and http://
+  NO_PROXY                    The hosts that need none";
 
 /// A checked configuration.
 #[derive(Debug)]
@@ -117,14 +126,10 @@ pub struct Config {
     pub plugin: Origin,
     /// The time between looks for a new version of it; none for never.
     pub reload_period: Option<Duration>,
-    /// What must be true of it.
-    pub trust: Trust,
-    /// The largest ZIP that is taken, in bytes.
-    pub zip_max_bytes: u64,
+    /// How it is loaded.
+    pub loading: Loading,
     /// Its handler.
     pub handler: HandlerName,
-    /// Where private copies of plugins lie.
-    pub state_dir: Option<PathBuf>,
     /// How many results the history keeps.
     pub history_length: usize,
     /// Where HTTP is served (`host:port`); none for nowhere.
@@ -156,18 +161,6 @@ pub fn variable(name: &str) -> Option<String> {
     env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
 
-/// Who must have signed a plugin, for the commands that take one: the flag's key, else the variable's.
-///
-/// # Errors
-///
-/// The variable holds no key.
-pub fn public_key(flag: Option<PublicKey>) -> Result<Option<PublicKey>, Faults> {
-    let of_variable = || variable(PUBLIC_KEY).map(|text| text.parse()).transpose();
-    flag.map_or_else(of_variable, |key| Ok(Some(key))).map_err(|fault| Faults(vec![format!("{PUBLIC_KEY}: {fault}")]))
-}
-
-const PUBLIC_KEY: &str = "PLUGIN_PUBLIC_KEY";
-
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Faults(Vec<String>);
@@ -186,6 +179,19 @@ impl std::error::Error for Faults {}
 
 /// Where HTTP is served by default.
 pub const HTTP_DEFAULT: &str = "127.0.0.1:8080";
+
+impl LoadingFlags {
+    /// Checks flags and variables together.
+    ///
+    /// # Errors
+    ///
+    /// Every fault, each with its variable and flag.
+    pub fn resolve(self, variable: impl Fn(&str) -> Option<String>) -> Result<Loading, Faults> {
+        let mut reader = Reader { variable, faults: Faults::default() };
+        let loading = reader.loading(self);
+        if reader.faults.0.is_empty() { Ok(loading) } else { Err(reader.faults) }
+    }
+}
 
 impl Flags {
     /// Checks flags and variables together.
@@ -220,22 +226,18 @@ impl Flags {
             seconds_or_never,
         );
         let refresh = reader.parse(self.zip_refresh, "ZIP_REFRESH", "--zip-refresh", None, seconds_or_never);
+        let zip_sha256 =
+            reader.parse(self.zip_sha256, "ZIP_SHA256", "--zip-sha256", None, |digits| sha256_digits(digits).map(Some));
+        let loading = reader.loading(self.loading);
         let config = Config {
             period: reader.period(self.period),
             reload_period: if zip_url.is_some() { refresh } else { look },
             plugin: zip_url.unwrap_or_else(|| Origin::Path(path.into())),
-            trust: Trust {
-                public_key: reader.public_key(self.plugin_public_key),
-                zip_sha256: reader.parse(self.zip_sha256, "ZIP_SHA256", "--zip-sha256", None, |digits| {
-                    sha256_digits(digits).map(Some)
-                }),
-            },
-            zip_max_bytes: reader.parse(self.zip_max_bytes, "ZIP_MAX_BYTES", "--zip-max-bytes", ZIP_MAX_BYTES, bytes),
+            loading: Loading { trust: Trust { zip_sha256, ..loading.trust }, ..loading },
             handler: {
                 let default = HandlerName { library: None, symbol: "handler".to_owned() };
                 reader.parse(self.handler, "HANDLER_FUNCTION", "--handler", default, |name| name.parse())
             },
-            state_dir: reader.text(self.state_dir, "STATE_DIR").map(PathBuf::from),
             history_length: reader.parse(self.history_length, "HISTORY_LENGTH", "--history-length", 720, |length| {
                 // Redis counts entries in 64 bits with a sign; nobody keeps more than 32 bits of them.
                 let length: u32 =
@@ -348,8 +350,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         let text = self.text(flag, variable)?;
         let fault = match Url::parse(&text) {
             Err(error) => format!("it is no URL: {error}"),
-            Ok(url) if from_flag && url.password().is_some() => {
-                "a flag with a password can be read by every user of the machine: use the variable".to_owned()
+            Ok(url) if from_flag && (url.password().is_some() || !url.username().is_empty()) => {
+                "a flag with user or password can be read by every user of the machine: use the variable".to_owned()
             }
             Ok(url) => match Origin::of_url(url, allow_http) {
                 Ok(origin) => return Some(origin),
@@ -360,8 +362,14 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         None
     }
 
-    fn public_key(&mut self, flag: Option<String>) -> Option<PublicKey> {
-        self.parse(flag, PUBLIC_KEY, "--plugin-public-key", None, |key| key.parse().map(Some))
+    fn loading(&mut self, flags: LoadingFlags) -> Loading {
+        let (key, max) = (flags.plugin_public_key, flags.zip_max_bytes);
+        let public_key = self.parse(key, "PLUGIN_PUBLIC_KEY", "--plugin-public-key", None, |key| key.parse().map(Some));
+        Loading {
+            state_dir: self.text(flags.state_dir, "STATE_DIR").map(PathBuf::from),
+            trust: Trust { public_key, zip_sha256: None },
+            zip_max_bytes: self.parse(max, "ZIP_MAX_BYTES", "--zip-max-bytes", ZIP_MAX_BYTES, bytes),
+        }
     }
 
     fn output(&mut self, flag: Option<String>) -> Option<Keys> {

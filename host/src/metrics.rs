@@ -29,14 +29,15 @@ impl Collector for Status {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let host = [("version", self.host_version)];
         one(&mut encoder, "build", "The host", &Info::new(host))?;
-        let plugin = [
-            ("name", self.plugin.name.as_str()),
-            ("version", &self.plugin.version),
-            ("sha256", &self.plugin.sha256),
-            ("handler", &self.handler),
-        ];
-        let plugin = plugin.map(|(name, value)| (name, value.to_owned()));
-        one(&mut encoder, "plugin", "The plugin that is called", &Info::new(plugin))?;
+        if let Some(plugin) = &self.plugin {
+            let plugin = [
+                ("name", plugin.name.clone()),
+                ("version", plugin.version.clone()),
+                ("sha256", plugin.sha256.clone()),
+                ("handler", self.handler.clone()),
+            ];
+            one(&mut encoder, "plugin", "The plugin that is called", &Info::new(plugin))?;
+        }
         let ready = i64::from(self.state == State::Running);
         one(
             &mut encoder,
@@ -46,7 +47,8 @@ impl Collector for Status {
         )?;
         one(&mut encoder, "calls", "Calls of the handler, failed ones included", &ConstCounter::new(self.calls))?;
         one(&mut encoder, "call_failures", "Failed calls of the handler", &ConstCounter::new(self.failures))?;
-        one(&mut encoder, "reloads", "New versions of the plugin that were taken", &ConstCounter::new(self.reloads))?;
+        let reloads = ConstCounter::new(self.reloads);
+        one(&mut encoder, "reloads", "New versions of the plugin that were put in place", &reloads)?;
         let mapped = ConstGauge::new(self.mapped_libraries as i64);
         one(&mut encoder, "mapped_libraries", "Libraries that are mapped, replaced versions included", &mapped)?;
         let failed = ConstCounter::new(0_u64);

@@ -19,8 +19,8 @@ pub struct Status {
     pub reason: Option<String>,
     /// The handler's symbol.
     pub handler: String,
-    /// The plugin that is loaded.
-    pub plugin: PluginStatus,
+    /// The plugin that is loaded; none before the first one is.
+    pub plugin: Option<PluginStatus>,
     /// Seconds between looks.
     pub period: f64,
     /// Calls since the start, failed ones included.
@@ -29,7 +29,7 @@ pub struct Status {
     pub failures: u64,
     /// The newest failure since the start.
     pub last_error: Option<LastError>,
-    /// How many new versions of the plugin were taken since the start.
+    /// How many new versions of the plugin were put in place since the start, those that were gone back from included.
     pub reloads: u64,
     /// How many were not, by what failed.
     pub failed_reloads: BTreeMap<Step, u64>,
@@ -49,7 +49,7 @@ pub struct Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// Reading the store for the first time.
+    /// Loading the plugin, and reading the store for the first time.
     Starting,
     /// Calling the handler when the trigger says so.
     Running,
@@ -109,12 +109,12 @@ pub struct Board(Mutex<Status>);
 
 impl Board {
     /// The status of a host that starts.
-    pub fn new(plugin: &Loaded, period: Duration) -> Board {
+    pub fn new(handler: &str, period: Duration) -> Board {
         Board(Mutex::new(Status {
             state: State::Starting,
-            reason: None,
-            handler: plugin.verified.symbol.clone(),
-            plugin: PluginStatus::of(plugin),
+            reason: Some("the plugin is not loaded yet".to_owned()),
+            handler: handler.to_owned(),
+            plugin: None,
             period: period.as_secs_f64(),
             calls: 0,
             failures: 0,
@@ -155,7 +155,7 @@ impl Board {
 
     /// This version of the plugin is the one that is called.
     pub(crate) fn loaded(&self, plugin: &Loaded) {
-        self.lock().plugin = PluginStatus::of(plugin);
+        self.lock().plugin = Some(PluginStatus::of(plugin));
     }
 
     pub(crate) fn reloaded(&self, plugin: &Loaded) {
@@ -164,6 +164,11 @@ impl Board {
         status.reloads += 1;
         let sha256 = Some(plugin.verified.identity().to_owned());
         status.last_reload = Some(LastReload { at: now(), failed: None, sha256, message: None });
+    }
+
+    /// What could not be read can be, and is what runs.
+    pub(crate) fn readable_again(&self) {
+        self.lock().last_reload.take_if(|last| last.failed == Some(Step::Read));
     }
 
     pub(crate) fn not_reloaded(&self, not: &NotLoaded) {

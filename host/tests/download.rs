@@ -5,35 +5,31 @@
 mod support;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::json;
+use support::minisign::Key;
 use support::redis::Redis;
 use support::server::{Answer, Server};
-use support::{Host, build, plugin_host, text, wait_for};
+use support::{Host, build, refused, replace, wait_at_most, wait_for, zipped};
 
 /// A ZIP with a build of the fixture.
 fn zip(number: usize) -> Vec<u8> {
-    let folder = tempfile::tempdir().unwrap();
-    let (library, zip) = (folder.path().join("libfixture.so"), folder.path().join("fixture.zip"));
-    std::fs::write(&library, build(number)).unwrap();
-    let packed = plugin_host().arg("pack").arg(&library).arg("--zip").arg(&zip).output().unwrap();
-    assert!(packed.status.success(), "{}", text(&packed.stderr));
-    std::fs::read(zip).unwrap()
+    zipped(&build(number))
 }
 
-/// Starts a host that must end because of its ZIP.
-fn refused(variables: &[(&str, &str)]) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let Output { status, stderr, .. } = plugin_host()
-        .args(["run", "--http", "off", "--handler", "count", "--output-key", "out", "--store", "sqlite:/dev/null/x"])
-        .envs(variables.iter().copied())
-        .env("TMPDIR", folder.path())
-        .output()
-        .unwrap();
-    assert_eq!(status.code(), Some(1), "{}", text(&stderr));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something was left");
-    text(&stderr)
+/// A host that runs what comes from an address, on a timer, and asks for it again and again.
+fn host_of(url: &str, redis: &Redis, more: &[(&str, &str)]) -> Host {
+    let store = redis.server.url();
+    let mut all = vec![
+        ("STORE_URL", store.as_str()),
+        ("HANDLER_FUNCTION", "versioned"),
+        ("TRIGGER", "timer"),
+        ("ZIP_URL", url),
+        ("ZIP_REFRESH", "0.05"),
+    ];
+    all.extend_from_slice(more);
+    Host::start(Path::new("/nowhere"), &all)
 }
 
 #[test]
@@ -41,18 +37,8 @@ fn a_zip_comes_over_https_with_a_user_agent_and_is_asked_for_again_by_its_tag() 
     let server = Server::https();
     server.answer("/f.zip", Answer::Body(zip(1), Some("\"one\"")));
     let redis = Redis::start();
-    let (redis_url, url) = (redis.server.url(), server.url("/f.zip?token=secret"));
-    let host = Host::start(
-        Path::new(""),
-        &[
-            ("STORE_URL", &redis_url),
-            ("HANDLER_FUNCTION", "versioned"),
-            ("TRIGGER", "timer"),
-            ("ZIP_URL", &url),
-            ("ZIP_REFRESH", "0.05"),
-            ("SSL_CERT_FILE", server.certificate()),
-        ],
-    );
+    let url = server.url("/f.zip?token=secret");
+    let host = host_of(&url, &redis, &[("SSL_CERT_FILE", server.certificate())]);
     wait_for("the first version", || redis.output().filter(|output| output["build"] == "build-0000000001"));
     wait_for("three questions", || (server.requests().len() >= 4).then_some(()));
     let requests = server.requests();
@@ -88,19 +74,9 @@ fn every_failure_of_a_server_is_told_and_leaves_the_running_plugin_alone() {
     server.answer("/f.zip", Answer::Body(zip(1), None));
     server.answer("/moved.zip", Answer::Body(zip(3), None));
     let redis = Redis::start();
-    let (redis_url, url) = (redis.server.url(), server.url("/f.zip"));
-    let host = Host::start(
-        Path::new(""),
-        &[
-            ("STORE_URL", &redis_url),
-            ("HANDLER_FUNCTION", "versioned"),
-            ("TRIGGER", "timer"),
-            ("ZIP_URL", &url),
-            ("ZIP_REFRESH", "0.05"),
-            ("ZIP_MAX_BYTES", "4MiB"),
-            ("SSL_CERT_FILE", server.certificate()),
-        ],
-    );
+    let url = server.url("/f.zip");
+    let more = [("ZIP_MAX_BYTES", "4MiB"), ("SSL_CERT_FILE", server.certificate())];
+    let host = host_of(&url, &redis, &more);
     wait_for("the first version", || redis.output().filter(|output| output["build"] == "build-0000000001"));
     for (answer, said) in [
         (Answer::Code(404), "the server answered 404 Not Found"),
@@ -116,15 +92,10 @@ fn every_failure_of_a_server_is_told_and_leaves_the_running_plugin_alone() {
         (Answer::Body(zip(2)[..1000].to_vec(), None), "it is no ZIP"),
     ] {
         server.answer("/f.zip", answer);
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        let told = loop {
+        let told = wait_at_most(Duration::from_secs(60), said, || {
             let message = host.status()["last_reload"]["message"].clone();
-            if message.as_str().is_some_and(|message| message.contains(said)) {
-                break message;
-            }
-            assert!(std::time::Instant::now() < deadline, "{said:?} was not told, but {message}");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        };
+            message.as_str().is_some_and(|message| message.contains(said)).then_some(message)
+        });
         assert!(told.as_str().unwrap().contains(&url), "{told}");
         assert_eq!((&host.status()["state"], &host.status()["reloads"]), (&json!("running"), &json!(0)));
     }
@@ -136,16 +107,13 @@ fn every_failure_of_a_server_is_told_and_leaves_the_running_plugin_alone() {
 
 #[test]
 fn a_server_that_fails_twice_is_asked_a_third_time() {
-    let server = Server::http();
+    let (server, zip) = (Server::http(), zip(1));
     server.answer("/f.zip", Answer::Code(503));
     let redis = Redis::start();
-    let (redis_url, url) = (redis.server.url(), server.url("/f.zip"));
-    let host = Host::start(
-        Path::new(""),
-        &[("STORE_URL", &redis_url), ("HANDLER_FUNCTION", "versioned"), ("ZIP_URL", &url), ("ZIP_ALLOW_HTTP", "true")],
-    );
+    let url = server.url("/f.zip");
+    let host = host_of(&url, &redis, &[("ZIP_ALLOW_HTTP", "true"), ("ZIP_REFRESH", "0")]);
     wait_for("a question", || (server.requests().len() == 2).then_some(()));
-    server.answer("/f.zip", Answer::Body(zip(1), None));
+    server.answer("/f.zip", Answer::Body(zip, None));
     host.wait_until_ready();
     assert_eq!(server.requests().len(), 3);
     host.wait_for_log("503 Service Unavailable; trying again");
@@ -153,42 +121,21 @@ fn a_server_that_fails_twice_is_asked_a_third_time() {
 
 #[test]
 fn a_signature_is_asked_for_beside_the_zip_and_may_come_later() {
-    let folder = tempfile::tempdir().unwrap();
-    let minisign = |arguments: &[&str]| {
-        assert!(Command::new("minisign").args(arguments).current_dir(&folder).output().unwrap().status.success());
-    };
-    minisign(&["-G", "-W", "-p", "k.pub", "-s", "k.key"]);
-    let key = std::fs::read_to_string(folder.path().join("k.pub")).unwrap();
-    std::fs::write(folder.path().join("f.zip"), zip(1)).unwrap();
-    minisign(&["-S", "-s", "k.key", "-m", "f.zip"]);
-    let signature = std::fs::read(folder.path().join("f.zip.minisig")).unwrap();
-
-    let server = Server::http();
+    let (key, server) = (Key::new(), Server::http());
     server.answer("/f.zip", Answer::Body(zip(1), Some("\"one\"")));
     let url = server.url("/f.zip?x=1");
-    let variables = [("ZIP_URL", url.as_str()), ("ZIP_ALLOW_HTTP", "true"), ("PLUGIN_PUBLIC_KEY", &key)];
-    let said = refused(&variables);
+    let variables = [("ZIP_ALLOW_HTTP", "true"), ("PLUGIN_PUBLIC_KEY", &key.public)];
+    let said = refused(&[variables.as_slice(), &[("ZIP_URL", &url)]].concat());
     assert!(said.contains("it is not signed"), "{said}");
     assert!(server.requests()[1].starts_with("GET /f.zip.minisig?x=1 "), "{:?}", server.requests());
 
-    server.answer("/f.zip.minisig", Answer::Body(signature, None));
+    server.answer("/f.zip.minisig", Answer::Body(key.signature(&zip(1)), None));
     let redis = Redis::start();
-    let redis_url = redis.server.url();
-    let mut all = vec![
-        ("STORE_URL", redis_url.as_str()),
-        ("HANDLER_FUNCTION", "versioned"),
-        ("TRIGGER", "timer"),
-        ("ZIP_REFRESH", "0.05"),
-    ];
-    all.extend(variables);
-    let host = Host::start(Path::new(""), &all);
+    let host = host_of(&url, &redis, &variables);
     host.wait_until_ready();
-    std::fs::write(folder.path().join("f.zip"), zip(2)).unwrap();
     server.answer("/f.zip", Answer::Body(zip(2), Some("\"two\"")));
     wait_for("a refusal", || Some(()).filter(|()| host.status()["last_reload"]["failed"] == "trust"));
-    minisign(&["-S", "-s", "k.key", "-m", "f.zip"]);
-    let signature = std::fs::read(folder.path().join("f.zip.minisig")).unwrap();
-    server.answer("/f.zip.minisig", Answer::Body(signature, None));
+    server.answer("/f.zip.minisig", Answer::Body(key.signature(&zip(2)), None));
     wait_for("the signed version", || redis.output().filter(|output| output["build"] == "build-0000000002"));
 }
 
@@ -197,17 +144,9 @@ fn a_proxy_is_taken_where_one_is_named() {
     let proxy = Server::http();
     proxy.answer("http://plugins.invalid/f.zip", Answer::Body(zip(1), None));
     let redis = Redis::start();
-    let (redis_url, proxy_url) = (redis.server.url(), proxy.url(""));
-    let host = Host::start(
-        Path::new(""),
-        &[
-            ("STORE_URL", &redis_url),
-            ("HANDLER_FUNCTION", "versioned"),
-            ("ZIP_URL", "http://plugins.invalid/f.zip"),
-            ("ZIP_ALLOW_HTTP", "true"),
-            ("HTTP_PROXY", &proxy_url),
-        ],
-    );
+    let proxy_url = proxy.url("");
+    let more = [("ZIP_ALLOW_HTTP", "true"), ("HTTP_PROXY", &proxy_url)];
+    let host = host_of("http://plugins.invalid/f.zip", &redis, &more);
     host.wait_until_ready();
 }
 
@@ -216,8 +155,10 @@ fn a_stop_while_a_server_keeps_the_host_waiting_is_obeyed() {
     let server = Server::http();
     server.answer("/f.zip", Answer::Silence);
     let url = server.url("/f.zip");
-    let host = Host::start(Path::new(""), &[("ZIP_URL", &url), ("ZIP_ALLOW_HTTP", "true")]);
+    let host = host_of(&url, &Redis::start(), &[("ZIP_ALLOW_HTTP", "true")]);
     wait_for("a question", || (!server.requests().is_empty()).then_some(()));
+    assert_eq!(host.get("/livez").unwrap().0, 200);
+    assert!(host.wait_until_not_ready().contains("the plugin is not loaded yet"));
     assert!(host.stop().success());
 }
 
@@ -227,12 +168,8 @@ fn a_file_url_names_a_zip_of_this_machine() {
     let file = folder.path().join("f.zip");
     std::fs::write(&file, zip(1)).unwrap();
     let redis = Redis::start();
-    let (redis_url, url) = (redis.server.url(), format!("file://{}", file.display()));
-    let host = Host::start(
-        Path::new("/nowhere"),
-        &[("STORE_URL", &redis_url), ("HANDLER_FUNCTION", "versioned"), ("ZIP_URL", &url), ("ZIP_REFRESH", "0.05")],
-    );
+    let host = host_of(&format!("file://{}", file.display()), &redis, &[]);
     host.wait_until_ready();
-    support::replace(&file, &zip(2));
+    replace(&file, &zip(2));
     wait_for("the second version", || Some(()).filter(|()| host.status()["reloads"] == 1));
 }

@@ -186,16 +186,11 @@ fn an_env_of_another_host_that_cannot_be_read_is_waited_for() {
     let host = redis.host("sum", &[]);
     redis.write(r#"{"add": 1}"#);
     redis.wait_for_sequence(1);
-    let port = redis.server.port().to_string();
-    let set = |sequence: &str, env: &str| {
-        let fields = ["hset", "{out}:env", "sequence", sequence, "env", env, "last_event", "z"];
-        assert!(std::process::Command::new("redis-cli").args(["-p", &port]).args(fields).status().unwrap().success());
-    };
-    set("9", "{{{");
+    redis.set_env("9", "{{{");
     redis.write(r#"{"add": 2}"#);
     host.wait_for_log("can't be taken up");
     assert_eq!(host.status()["state"], "env-unreadable");
-    set("10", r#"{"calls": 100, "sum": 0.5}"#);
+    redis.set_env("10", r#"{"calls": 100, "sum": 0.5}"#);
     redis.wait_for_sequence(11);
     assert_eq!(redis.output().unwrap(), json!({"calls": 101, "sum": 2.5}));
 }

@@ -144,6 +144,41 @@ fn what_is_no_plugin_is_refused_with_the_words_of_inspect() {
 }
 
 #[test]
+fn a_zip_of_zips_and_a_configmap_of_broken_ones_are_refused() {
+    let place = folder(&[("libx.so", &small_plugin()), ("broken.zip", b"PK"), ("a.txt", b"a")]);
+    fs::write(place.path().join("good.zip"), packed(place.path(), &["libx.so"])).unwrap();
+    let output = pack(place.path(), &["good.zip", "--zip", "x.zip"]);
+    assert!(!output.status.success() && text(&output.stderr).contains("no plugin among the files"));
+    let output = pack(place.path(), &["broken.zip", "--configmap", "x"]);
+    assert!(!output.status.success() && text(&output.stderr).contains("it is no ZIP"), "{}", text(&output.stderr));
+    assert!(pack(place.path(), &["good.zip", "a.txt", "--configmap", "x"]).status.success());
+}
+
+#[test]
+fn what_shrinks_like_a_bomb_is_stored_so_that_a_host_takes_it() {
+    let place = folder(&[("libx.so", &small_plugin()), ("zeros", &vec![0; 3 << 20]), ("text", &vec![b'a'; 9000])]);
+    let bytes = packed(place.path(), &["libx.so", "zeros", "text"]);
+    assert!((3 << 20..4 << 20).contains(&bytes.len()), "{}", bytes.len());
+    fs::write(place.path().join("x.zip"), &bytes).unwrap();
+    let inspected = plugin_host().arg("inspect").arg(place.path().join("x.zip")).output().unwrap();
+    assert!(inspected.status.success(), "{}", text(&inspected.stdout));
+}
+
+#[test]
+fn a_zip_is_there_as_a_whole_or_not_at_all() {
+    let place = folder(&[("libx.so", &small_plugin()), ("x.zip", b"before")]);
+    fs::create_dir(place.path().join("folder")).unwrap();
+    let output = pack(place.path(), &["libx.so", "--zip", "folder"]);
+    assert!(!output.status.success() && text(&output.stderr).contains("can't write folder"));
+    let names = fs::read_dir(place.path()).unwrap().count();
+    assert_eq!(names, 3, "something was left");
+    let link = place.path().join("old");
+    fs::hard_link(place.path().join("x.zip"), &link).unwrap();
+    packed(place.path(), &["libx.so"]);
+    assert_eq!(fs::read(link).unwrap(), b"before", "it was written to in place");
+}
+
+#[test]
 fn links_to_folders_are_refused_and_links_to_files_followed() {
     let source = folder(&[("a/libfixture.so", fixture()), ("elsewhere/text", b"text")]);
     symlink("../elsewhere/text", source.path().join("a/text")).unwrap();

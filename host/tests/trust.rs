@@ -9,40 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::json;
+use support::minisign::Key;
 use support::redis::Redis;
-use support::{Host, build, plugin_host, replace, text, wait_for};
-
-/// A minisign key pair.
-struct Key {
-    folder: tempfile::TempDir,
-    public: String,
-}
-
-impl Key {
-    fn new() -> Key {
-        let folder = tempfile::tempdir().unwrap();
-        minisign(Command::new("minisign").args(["-G", "-W", "-p", "k.pub", "-s", "k.key"]).current_dir(&folder));
-        let public = fs::read_to_string(folder.path().join("k.pub")).unwrap();
-        Key { public: public.lines().nth(1).unwrap().to_owned(), folder }
-    }
-
-    /// Signs a file, beside it.
-    fn sign(&self, file: &Path) {
-        let key = self.folder.path().join("k.key");
-        minisign(Command::new("minisign").arg("-S").arg("-s").arg(key).args(["-t", "for tests"]).arg("-m").arg(file));
-    }
-
-    /// Its number, as minisign prints it.
-    fn id(&self) -> String {
-        let text = fs::read_to_string(self.folder.path().join("k.pub")).unwrap();
-        text.lines().next().unwrap().rsplit(' ').next().unwrap().to_owned()
-    }
-}
-
-fn minisign(command: &mut Command) {
-    let output = command.output().expect("minisign is installed");
-    assert!(output.status.success(), "{}", text(&output.stderr));
-}
+use support::{Host, build, fixture, plugin_host, refused, replace, text, wait_for, zipped};
 
 /// A folder with a plugin, and a way to ask what the host thinks of it.
 struct Place {
@@ -73,47 +42,23 @@ impl Place {
         assert_eq!(inspected.status.code(), Some(1), "{}", text(&inspected.stdout));
         let said = text(&inspected.stdout).split_once("refuses it: ").expect("a reason").1.trim().to_owned();
         let invoked = self.ask("invoke", key);
-        let run = plugin_host()
-            .args([
-                "run",
-                "--http",
-                "off",
-                "--handler",
-                "count",
-                "--output-key",
-                "out",
-                "--store",
-                "sqlite:/dev/null/x",
-            ])
-            .arg("--plugin")
-            .arg(self.folder.path())
-            .env("PLUGIN_PUBLIC_KEY", key)
-            .output()
-            .unwrap();
-        for refused in [invoked, run] {
-            assert_eq!(refused.status.code(), Some(1));
-            assert!(text(&refused.stderr).contains(&said), "{said:?} is missing in {}", text(&refused.stderr));
+        assert_eq!(invoked.status.code(), Some(1));
+        let folder = self.folder.path().to_str().unwrap();
+        for told in [text(&invoked.stderr), refused(&[("HANDLER_PATH", folder), ("PLUGIN_PUBLIC_KEY", key)])] {
+            assert!(told.contains(&said), "{said:?} is missing in {told}");
         }
         said
     }
 }
 
-fn zip(bytes: &[u8]) -> Vec<u8> {
-    let library = Place::with("libfixture.so", bytes);
-    let zip = library.folder.path().join("fixture.zip");
-    let packed = plugin_host().arg("pack").arg(&library.file).arg("--zip").arg(&zip).output().unwrap();
-    assert!(packed.status.success(), "{}", text(&packed.stderr));
-    fs::read(zip).unwrap()
-}
-
 #[test]
 fn a_library_and_a_zip_signed_with_the_key_are_taken_and_the_signer_is_shown() {
     let key = Key::new();
-    for place in [Place::with("libfixture.so", &build(1)), Place::with("fixture.zip", &zip(&build(1)))] {
+    for place in [Place::with("libfixture.so", &build(1)), Place::with("fixture.zip", &zipped(&build(1)))] {
         key.sign(&place.file);
         let inspected = place.ask("inspect", &key.public);
         let said = text(&inspected.stdout);
-        assert!(said.contains(&format!("signed       by the key {} (for tests): checked", key.id())), "{said}");
+        assert!(said.contains(&format!("signed       by the key {} (for tests): checked", key.id)), "{said}");
         assert!(inspected.status.success() && place.ask("invoke", &key.public).status.success());
         let unchecked = plugin_host().arg("inspect").arg(&place.file).output().unwrap();
         assert!(text(&unchecked.stdout).contains("it says: not checked"), "{}", text(&unchecked.stdout));
@@ -123,12 +68,12 @@ fn a_library_and_a_zip_signed_with_the_key_are_taken_and_the_signer_is_shown() {
 #[test]
 fn with_a_key_whatever_is_not_signed_with_it_is_refused() {
     let (key, other) = (Key::new(), Key::new());
-    for (name, bytes) in [("libfixture.so", build(1)), ("fixture.zip", zip(&build(1)))] {
+    for (name, bytes) in [("libfixture.so", build(1)), ("fixture.zip", zipped(&build(1)))] {
         let place = Place::with(name, &bytes);
         assert!(place.refusal(&key.public).contains("it is not signed (no .minisig beside it)"));
         other.sign(&place.file);
         let refusal = place.refusal(&key.public);
-        assert!(refusal.contains(&format!("signed with the key {}", other.id())) && refusal.contains(&key.id()));
+        assert!(refusal.contains(&format!("signed with the key {}", other.id)) && refusal.contains(&key.id));
         let signature = fs::read(place.folder.path().join(format!("{name}.minisig"))).unwrap();
         key.sign(&place.file);
         fs::write(&place.file, b"something else").unwrap();
@@ -170,7 +115,7 @@ fn the_key_is_checked_again_on_reload_and_a_signature_may_come_later() {
         ],
     );
     host.wait_until_ready();
-    assert_eq!(host.status()["plugin"]["signer"], json!({"key_id": key.id(), "comment": "for tests"}));
+    assert_eq!(host.status()["plugin"]["signer"], json!({"key_id": key.id, "comment": "for tests"}));
     replace(&place.file, &build(1));
     let status =
         wait_for("a refusal", || Some(host.status()).filter(|status| status["last_reload"]["failed"] == "trust"));
@@ -182,25 +127,17 @@ fn the_key_is_checked_again_on_reload_and_a_signature_may_come_later() {
 
 #[test]
 fn a_pin_takes_one_archive_and_no_other() {
-    let bytes = zip(&build(1));
+    let bytes = zipped(&build(1));
     let place = Place::with("fixture.zip", &bytes);
     let sum = text(&Command::new("sha256sum").arg(&place.file).output().unwrap().stdout);
     let sum = sum.split(' ').next().unwrap();
     let redis = Redis::start();
     let url = redis.server.url();
-    let run = |path: &Path, pin: &str| {
-        plugin_host()
-            .args(["run", "--http", "off", "--handler", "count", "--output-key", "out", "--store", &url])
-            .args(["--zip-sha256", pin, "--plugin"])
-            .arg(path)
-            .output()
-            .unwrap()
-    };
+    let run = |path: &Path, pin: &str| refused(&[("HANDLER_PATH", path.to_str().unwrap()), ("ZIP_SHA256", pin)]);
     let wrong = run(&place.file, &"0".repeat(64));
-    assert_eq!(wrong.status.code(), Some(1));
-    assert!(text(&wrong.stderr).contains(&format!("its SHA-256 is {sum}")), "{}", text(&wrong.stderr));
+    assert!(wrong.contains(&format!("its SHA-256 is {sum}")), "{wrong}");
     let library = Place::with("libfixture.so", &build(1));
-    assert!(text(&run(&library.file, sum).stderr).contains("this is a library, not a ZIP"));
+    assert!(run(&library.file, sum).contains("this is a library, not a ZIP"));
 
     let right = [
         ("STORE_URL", url.as_str()),
@@ -211,9 +148,38 @@ fn a_pin_takes_one_archive_and_no_other() {
     let host = Host::start(&place.file, &right);
     host.wait_until_ready();
     assert_eq!(host.status()["plugin"]["zip_sha256"], sum);
-    replace(&place.file, &zip(&build(2)));
+    replace(&place.file, &zipped(&build(2)));
     wait_for("a refusal", || Some(()).filter(|()| host.status()["last_reload"]["failed"] == "trust"));
     redis.write("1");
     redis.wait_for_sequence(1);
     assert_eq!(redis.output().unwrap()["build"], "build-0000000001");
+}
+
+#[test]
+fn a_library_that_others_may_write_is_warned_about() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libfixture.so");
+    fs::write(&path, fixture()).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let inspected = plugin_host().arg("inspect").arg(&path).output().unwrap();
+    assert!(text(&inspected.stdout).contains("others than this user can write to"), "{}", text(&inspected.stdout));
+    let redis = Redis::start();
+    let url = redis.server.url();
+    let host = Host::start(&path, &[("STORE_URL", &url), ("HANDLER_FUNCTION", "count")]);
+    let warning = host.wait_for_log("others than this user can write to");
+    assert!(warning.contains(path.to_str().unwrap()) && warning.contains("chmod"), "{warning}");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let inspected = plugin_host().arg("inspect").arg(&path).output().unwrap();
+    assert_eq!(text(&inspected.stdout).matches("others than this user").count(), 1);
+
+    // The folder may be closed where the file is, and open where the link to it is.
+    let open = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(open.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let link = open.path().join("libfixture.so");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let inspected = plugin_host().arg("inspect").arg(&link).output().unwrap();
+    assert!(text(&inspected.stdout).contains(&format!("can write to {}\n", open.path().display())));
 }

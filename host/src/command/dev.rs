@@ -20,7 +20,7 @@ use self::build::{Builder, Package};
 use super::{runtime, stop_signal};
 use crate::config::{LogFormat, seconds, store_without_password, variable};
 use crate::logging;
-use crate::plugin::{Arrival, Found, HandlerName, Loader, PrivateFolder, ZIP_MAX_BYTES};
+use crate::plugin::{Arrival, HandlerName, Loader, Loading};
 use crate::status::Board;
 use crate::trigger::{Feed, Source, Trigger};
 use crate::worker::{Job, Worker};
@@ -65,7 +65,7 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
     let package = Package::at(&arguments.package)?;
     let source = source(arguments.input.as_deref(), &package)?;
     let (store, begin) = store(arguments.store, &package);
-    let loader = Arc::new(Loader::new(PrivateFolder::open(None)?, arguments.handler, logging::plugin_sink()));
+    let loader = Arc::new(Loader::new(Loading::default(), arguments.handler, logging::plugin_sink())?);
     let (sender, mut arrivals) = mpsc::channel(1);
     let runtime = runtime()?;
     let shown = store.address().to_string();
@@ -76,7 +76,11 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
             let mut stop = stop_signal()?;
             let plugin = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                plugin = arrivals.recv() => plugin.context("the build's thread ended")??,
+                arrival = arrivals.recv() => match arrival.context("the build's thread ended")? {
+                    Arrival::New(plugin) => *plugin,
+                    Arrival::Failed(not) => return Err(not.into()),
+                    Arrival::Back => bail!("nothing was built"),
+                },
             };
             let output = Keys::of(OUTPUT_KEY)?;
             if begin == Begin::Anew {
@@ -84,7 +88,8 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
             }
             println!("{} {} writes to {OUTPUT_KEY} in {shown}", plugin.name(), plugin.verified.manifest.version);
             println!("A change of its source is built and taken up; Ctrl-C ends.");
-            let board = Arc::new(Board::new(&plugin, arguments.period));
+            let board = Arc::new(Board::new(&plugin.verified.symbol, arguments.period));
+            board.loaded(&plugin);
             let job = Job {
                 address: (store.address().host().to_owned(), store.address().port()),
                 store,
@@ -151,14 +156,14 @@ fn build_and_watch(mut builder: Builder, loader: Weak<Loader>, arrivals: mpsc::S
             // The folder goes when `dev` ends, though this thread may still wait.
             let Some(loader) = loader.upgrade() else { return };
             let loaded = built
-                .and_then(|library| Found::read(&library, ZIP_MAX_BYTES))
+                .and_then(|library| loader.find(&library))
                 .and_then(|found| loader.load(found).map_err(Error::from));
             drop(loader);
             match loaded {
                 Ok(plugin) if last.as_ref() == Some(&plugin.verified.sha256) => {}
                 Ok(plugin) => {
                     last = Some(plugin.verified.sha256.clone());
-                    if arrivals.blocking_send(Ok(plugin)).is_err() {
+                    if arrivals.blocking_send(Arrival::New(Box::new(plugin))).is_err() {
                         return;
                     }
                 }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::runtime;
 use crate::config::{HTTP_DEFAULT, variable};
-use crate::plugin::client;
+use crate::plugin::http_client;
 
 /// Asks the host on this machine whether it is ready: exit code 0 if so
 #[derive(Args)]
@@ -33,7 +33,7 @@ pub fn healthcheck(arguments: Arguments) -> Result<ExitCode> {
     let url = format!("http://{address}/readyz");
     runtime()?.block_on(async {
         // No TLS here, so no certificates of authorities, which a small image may lack.
-        let client = client().tls_certs_only([]).timeout(Duration::from_secs(3)).no_proxy().build()?;
+        let client = http_client().tls_certs_only([]).timeout(Duration::from_secs(3)).no_proxy().build()?;
         let answer = client.get(&url).send().await.with_context(|| format!("no answer from {url}"))?;
         let status = answer.status();
         let text = answer.text().await.with_context(|| format!("no answer from {url}"))?;

@@ -4,15 +4,16 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use plugin_api::abi::Manifest;
 use serde::Serialize;
 
-use crate::config::public_key;
+use super::CONFIG_MAP_MAX;
+use crate::config::{LoadingFlags, variable};
+use crate::logging;
 use crate::plugin::{
-    Found, HandlerName, PrivateFolder, PublicKey, Refusal, Signer, Trust, Unpacked, ZIP_MAX_BYTES, examine, find,
-    host_glibc, writable_by_others,
+    Found, HandlerName, Loader, Refusal, Signer, Step, Unpacked, examine, host_glibc, writable_by_others,
 };
 
 /// Says what a plugin is, and whether this host takes it: exit code 1 if not
@@ -23,9 +24,8 @@ pub struct Arguments {
     /// The handler that is wanted: its symbol, or library.symbol [default: any]
     #[arg(long, value_name = "NAME")]
     handler: Option<HandlerName>,
-    /// A minisign public key: what has no matching signature beside it is refused [env: PLUGIN_PUBLIC_KEY]
-    #[arg(long, value_name = "KEY")]
-    plugin_public_key: Option<PublicKey>,
+    #[command(flatten)]
+    loading: LoadingFlags,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -36,9 +36,6 @@ enum Format {
     Text,
     Json,
 }
-
-/// Kubernetes refuses a ConfigMap whose values come to more than this.
-pub(super) const CONFIG_MAP_MAX: usize = 1024 * 1024;
 
 #[derive(Serialize)]
 struct Report {
@@ -62,13 +59,16 @@ struct Report {
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Signature {
-    /// It was made with the key that was given.
-    Good,
-    /// There is one that doesn't fit, or none where a key was given.
-    Bad,
+    /// There is none.
+    None,
+    /// There is something that is none.
+    Malformed,
     /// No key was given to check it with.
     Unchecked,
-    None,
+    /// It was made with the key that was given.
+    Good,
+    /// It wasn't, or for something else.
+    Bad,
 }
 
 /// Prints what a plugin is.
@@ -77,11 +77,22 @@ enum Signature {
 ///
 /// There is no such file, or it can't be read.
 pub fn inspect(arguments: Arguments) -> Result<ExitCode> {
-    let any = HandlerName { library: None, symbol: "HANDLER".to_owned() };
-    let name = arguments.handler.as_ref().unwrap_or(&any);
-    let found = Found::read(&find(&arguments.plugin, name)?, ZIP_MAX_BYTES)?;
-    let trust = Trust { public_key: public_key(arguments.plugin_public_key)?, zip_sha256: None };
-    let report = report(found, &trust, arguments.handler.as_ref(), name)?;
+    let any = || HandlerName { library: None, symbol: "HANDLER".to_owned() };
+    let wanted = arguments.handler.as_ref().map(|name| name.symbol.clone());
+    let loading = arguments.loading.resolve(variable)?;
+    let checks = loading.trust.public_key.is_some();
+    let loader = Loader::new(loading, arguments.handler.unwrap_or_else(any), logging::plugin_sink())?;
+    let found = loader.find(&arguments.plugin)?;
+    let mut report = Report::of(&found);
+    let unpacked = loader.unpack(found);
+    if checks && report.signature == Signature::Unchecked {
+        let distrusted = unpacked.as_ref().is_err_and(|not| not.step == Step::Trust);
+        report.signature = if distrusted { Signature::Bad } else { Signature::Good };
+    }
+    report.refused = match unpacked {
+        Ok(unpacked) => report.examine(&unpacked, wanted.as_deref()).err().map(|refusal| refusal.to_string()),
+        Err(not) => Some(not.to_string()),
+    };
     let text = match arguments.format {
         Format::Json => serde_json::to_string_pretty(&report)? + "\n",
         Format::Text => described(&report),
@@ -91,41 +102,36 @@ pub fn inspect(arguments: Arguments) -> Result<ExitCode> {
     Ok(if report.refused.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn report(found: Found, trust: &Trust, wanted: Option<&HandlerName>, name: &HandlerName) -> Result<Report> {
-    let path = found.path.clone().unwrap_or_default();
-    let mut report = Report {
-        size: found.bytes.len(),
-        sha256: found.sha256.clone(),
-        fits_configmap: found.bytes.len() <= CONFIG_MAP_MAX,
-        library: None,
-        manifest: None,
-        needed_glibc: None,
-        signer: found.signature.as_deref().and_then(|signature| Signer::claimed(signature).ok()),
-        signature: if found.signature.is_some() { Signature::Unchecked } else { Signature::None },
-        writable_by_others: writable_by_others(&path),
-        refused: None,
-        path,
-    };
-    let checked = found.trust(trust);
-    if trust.public_key.is_some() {
-        report.signature = if checked.is_ok() { Signature::Good } else { Signature::Bad };
-    }
-    let private = PrivateFolder::open(None)?;
-    let unpacked = checked.map_err(Error::from).and_then(|trusted| trusted.unpack(name, &private, ZIP_MAX_BYTES));
-    report.refused = match unpacked {
-        Ok(unpacked) => report.examine(&unpacked, wanted).err().map(|refusal| refusal.to_string()),
-        Err(error) => Some(format!("{error:#}")),
-    };
-    Ok(report)
-}
-
 impl Report {
+    /// What is known before anything of it is checked or unpacked.
+    fn of(found: &Found) -> Report {
+        let path = found.path.clone().unwrap_or_default();
+        let claimed = found.signature.as_deref().map(Signer::claimed);
+        Report {
+            size: found.bytes.len(),
+            sha256: found.sha256.clone(),
+            fits_configmap: found.bytes.len() <= CONFIG_MAP_MAX,
+            library: None,
+            manifest: None,
+            needed_glibc: None,
+            signature: match &claimed {
+                None => Signature::None,
+                Some(Err(_)) => Signature::Malformed,
+                Some(Ok(_)) => Signature::Unchecked,
+            },
+            signer: claimed.and_then(Result::ok),
+            writable_by_others: writable_by_others(&path),
+            refused: None,
+            path,
+        }
+    }
+
     /// What the library says of itself.
-    fn examine(&mut self, unpacked: &Unpacked, wanted: Option<&HandlerName>) -> Result<(), Refusal> {
+    fn examine(&mut self, unpacked: &Unpacked, wanted: Option<&str>) -> Result<(), Refusal> {
         let name = unpacked.library.file_name().map(|name| name.to_string_lossy().into_owned());
         self.library = name.filter(|_| unpacked.zip_sha256.is_some());
         let examined = examine(&unpacked.bytes)?;
-        let accepted = examined.accept(wanted.map(|name| name.symbol.as_str()), host_glibc());
+        let accepted = examined.accept(wanted, host_glibc());
         self.needed_glibc = examined.glibc.map(|glibc| glibc.to_string());
         self.manifest = Some(examined.manifest);
         accepted
@@ -175,9 +181,10 @@ fn signed(report: &Report) -> String {
         None => "by nobody".to_owned(),
     };
     match report.signature {
-        Signature::Good => format!("{by}: checked"),
-        Signature::Bad => format!("{by}: NOT as asked for"),
+        Signature::None => by,
+        Signature::Malformed => format!("{by}: what lies beside it is no minisign signature"),
         Signature::Unchecked => format!("{by}, it says: not checked, give --plugin-public-key"),
-        Signature::None => "by nobody".to_owned(),
+        Signature::Good => format!("{by}: checked"),
+        Signature::Bad => format!("{by}, it says: NOT as asked for"),
     }
 }

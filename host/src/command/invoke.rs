@@ -9,9 +9,9 @@ use anyhow::{Context, Result};
 use clap::Args;
 use plugin_api::abi::{About, Call, Failure};
 
-use crate::config::{LogFormat, public_key, variable};
+use crate::config::{LoadingFlags, LogFormat, variable};
 use crate::logging;
-use crate::plugin::{Found, HandlerName, Loader, PrivateFolder, PublicKey, Running, Trust, ZIP_MAX_BYTES, find};
+use crate::plugin::{HandlerName, Loader, Running};
 use crate::status::now;
 use crate::trigger::content_id;
 
@@ -23,9 +23,8 @@ pub struct Arguments {
     /// The handler: its symbol, or library.symbol
     #[arg(long, value_name = "NAME", default_value = "handler")]
     handler: HandlerName,
-    /// A minisign public key: what has no matching signature beside it is refused [env: PLUGIN_PUBLIC_KEY]
-    #[arg(long, value_name = "KEY")]
-    plugin_public_key: Option<PublicKey>,
+    #[command(flatten)]
+    loading: LoadingFlags,
     /// A file of JSON lines; - for standard input. Blank lines are passed over
     #[arg(long, value_name = "FILE", default_value = "-")]
     input: PathBuf,
@@ -45,12 +44,8 @@ pub struct Arguments {
 /// The plugin is refused, or a file can't be read or written.
 pub fn invoke(arguments: Arguments) -> Result<ExitCode> {
     logging::start(LogFormat::Text, variable("RUST_LOG").as_deref());
-    let loader = Loader {
-        trust: Trust { public_key: public_key(arguments.plugin_public_key)?, zip_sha256: None },
-        ..Loader::new(PrivateFolder::open(None)?, arguments.handler, logging::plugin_sink())
-    };
-    let found = Found::read(&find(&arguments.plugin, &loader.handler)?, ZIP_MAX_BYTES)?;
-    let plugin = loader.load(found)?;
+    let loader = Loader::new(arguments.loading.resolve(variable)?, arguments.handler, logging::plugin_sink())?;
+    let plugin = loader.load(loader.find(&arguments.plugin)?)?;
     // The library is mapped: unless other files lie beside the copy, it has served and goes now, however this ends.
     let _kept = plugin.verified.is_unpacked().then_some(loader);
     let name = arguments.input.display().to_string();

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{runtime, stop_signal};
 use crate::config::{Config, Flags, TriggerKind, VARIABLES_WITHOUT_FLAGS, variable};
-use crate::plugin::{Loader, PrivateFolder, Source, Watch};
+use crate::plugin::{Loader, Source, Watch};
 use crate::status::Board;
 use crate::trigger::{Poll, Timer, Trigger};
 use crate::worker::{Job, Worker};
@@ -45,24 +46,18 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 /// Loads the plugin, and works while another thread looks for new versions of it.
 async fn until_stopped(config: Config) -> Result<()> {
     let mut stop = stop_signal()?;
-    let loader = Arc::new(Loader {
-        private: PrivateFolder::open(config.state_dir.as_deref())?,
-        handler: config.handler.clone(),
-        zip_max_bytes: config.zip_max_bytes,
-        sink: logging::plugin_sink(),
-        trust: config.trust.clone(),
-    });
-    let signed = config.trust.public_key.is_some();
-    let mut source = Source::new(config.plugin.clone(), config.handler.clone(), config.zip_max_bytes, signed);
+    let board = Arc::new(Board::new(&config.handler.symbol, config.period));
+    if let Some(address) = &config.http {
+        http::serve(address, Arc::clone(&board))?;
+    }
+    let loader = Arc::new(Loader::new(config.loading, config.handler, logging::plugin_sink())?);
+    let mut source = Source::new(config.plugin.clone(), &loader);
     let found = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
         found = source.first() => found?,
     };
     let plugin = loader.load(found)?;
-    let board = Arc::new(Board::new(&plugin, config.period));
-    if let Some(address) = &config.http {
-        http::serve(address, Arc::clone(&board))?;
-    }
+    board.loaded(&plugin);
     tracing::info!(
         plugin = plugin.name(),
         version = plugin.verified.manifest.version,
@@ -74,7 +69,6 @@ async fn until_stopped(config: Config) -> Result<()> {
         output_key = config.output.output,
         "starting"
     );
-    let trigger = trigger(&config);
     let job = Job {
         address: (config.store.host().to_owned(), config.store.port()),
         store: Store::new(config.store, config.credentials),
@@ -82,6 +76,7 @@ async fn until_stopped(config: Config) -> Result<()> {
         output: config.output,
         history_length: config.history_length,
     };
+    let trigger = trigger(config.trigger, config.period, &job);
     let worker = Worker::new(job, plugin, board, stop, |_| {})?;
     let (sender, arrivals) = mpsc::channel(1);
     let watch =
@@ -93,9 +88,9 @@ async fn until_stopped(config: Config) -> Result<()> {
     Ok(())
 }
 
-fn trigger(config: &Config) -> Trigger {
-    match config.trigger {
-        TriggerKind::Poll => Trigger::Poll(Poll::new(&config.input_key, config.period)),
-        TriggerKind::Timer => Trigger::Timer(Timer::new(&config.output.output, config.period)),
+fn trigger(kind: TriggerKind, period: Duration, job: &Job) -> Trigger {
+    match kind {
+        TriggerKind::Poll => Trigger::Poll(Poll::new(&job.input_key, period)),
+        TriggerKind::Timer => Trigger::Timer(Timer::new(&job.output.output, period)),
     }
 }

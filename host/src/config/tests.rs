@@ -118,8 +118,8 @@ fn the_period_of_looks_is_the_paths_or_the_zips() {
 
 #[test]
 fn sizes_have_units_and_pins_64_digits() {
-    let most = |text: &str| with_output(&[("ZIP_MAX_BYTES", text)]).map(|config| config.zip_max_bytes);
-    assert_eq!(with_output(&[]).unwrap().zip_max_bytes, 64 << 20);
+    let most = |text: &str| with_output(&[("ZIP_MAX_BYTES", text)]).map(|config| config.loading.zip_max_bytes);
+    assert_eq!(with_output(&[]).unwrap().loading.zip_max_bytes, 64 << 20);
     assert_eq!((most("10").unwrap(), most("2KiB").unwrap(), most("1 MiB").unwrap()), (10, 2 << 10, 1 << 20));
     for bad in ["0", "-1", "MiB", "1MB", "99999999999GiB"] {
         assert!(most(bad).unwrap_err().to_string().contains("ZIP_MAX_BYTES"), "{bad}");

@@ -97,7 +97,7 @@ impl Download {
                 false => attempt.follow(),
             }
         });
-        client()
+        http_client()
             .redirect(redirects)
             .https_only(!allow_http)
             .connect_timeout(SILENCE_MAX)
@@ -108,7 +108,7 @@ impl Download {
 }
 
 /// A client with this program's name and TLS.
-pub(crate) fn client() -> ClientBuilder {
+pub(crate) fn http_client() -> ClientBuilder {
     // An error says that it is installed already.
     rustls::crypto::ring::default_provider().install_default().ok();
     Client::builder().user_agent(concat!("plugin-host/", env!("CARGO_PKG_VERSION")))

@@ -18,6 +18,9 @@ pub(super) const LIBRARY_MAX_BYTES: u64 = 512 << 20;
 /// More than any minisign signature has.
 pub(super) const SIGNATURE_MAX_BYTES: u64 = 16 << 10;
 
+/// How every ZIP with an entry begins.
+const ZIP_MAGIC: &[u8] = b"PK\x03\x04";
+
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -28,7 +31,6 @@ pub enum Kind {
 }
 
 /// A library or ZIP that was read, and may be a plugin.
-#[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// What messages call it: its path or address.
     pub name: String,
@@ -55,27 +57,27 @@ impl Found {
     pub fn read(path: &Path, zip_max_bytes: u64) -> Result<Found> {
         let name = path.display().to_string();
         let context = || format!("can't read the plugin {name}");
-        let file = File::open(path).with_context(context)?;
+        let mut file = File::open(path).with_context(context)?;
         let metadata = file.metadata().with_context(context)?;
         if !metadata.is_file() {
             bail!("{name} is not a file");
         }
         let modified = metadata.modified().with_context(context)?;
-        let bytes = read_at_most(file, LIBRARY_MAX_BYTES.max(zip_max_bytes)).with_context(context)?;
-        let kind = Kind::of(path, bytes.as_deref().unwrap_or_default());
-        let most = if kind == Kind::Zip { zip_max_bytes } else { LIBRARY_MAX_BYTES };
-        let bytes = match bytes {
-            Some(bytes) if bytes.len() as u64 <= most => bytes,
-            _ if kind == Kind::Zip => bail!("the ZIP {name} has more than {most} bytes (ZIP_MAX_BYTES)"),
-            _ => bail!("the library {name} has more than {most} bytes"),
+        let mut bytes = Vec::new();
+        file.by_ref().take(ZIP_MAGIC.len() as u64).read_to_end(&mut bytes).with_context(context)?;
+        let kind = Kind::of(path, &bytes);
+        let (most, advice) = match kind {
+            Kind::Zip => (zip_max_bytes, "raise ZIP_MAX_BYTES"),
+            Kind::Library => (LIBRARY_MAX_BYTES, "strip it (strip = true in the release profile)"),
         };
-        let signature = match File::open(signature_of(path)) {
-            Ok(file) => {
-                read_at_most(file, SIGNATURE_MAX_BYTES).with_context(|| format!("can't read {name}.minisig"))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| format!("can't read {name}.minisig")),
-        };
+        // The file may have grown since, so what is read is bounded too.
+        if metadata.len() <= most {
+            file.take(most + 1 - bytes.len() as u64).read_to_end(&mut bytes).with_context(context)?;
+        }
+        if metadata.len().max(bytes.len() as u64) > most {
+            bail!("the plugin {name} has more than {most} bytes: {advice}");
+        }
+        let signature = read_signature(&signature_of(path))?;
         let sha256 = sha256(&bytes);
         let path = std::path::absolute(path).with_context(context)?;
         Ok(Found { name, kind, bytes, sha256, signature, path: Some(path), modified: seconds_since_1970(modified) })
@@ -87,17 +89,12 @@ impl Found {
         let modified = seconds_since_1970(SystemTime::now());
         Found { name, kind: Kind::Zip, bytes, sha256, signature, path: None, modified }
     }
-
-    /// Whether two have the same content, signature included.
-    pub(super) fn is_as(&self, sha256: &str, signature: Option<&[u8]>) -> bool {
-        self.sha256 == sha256 && self.signature.as_deref() == signature
-    }
 }
 
 impl Kind {
-    /// What a file is by its name, or else by how it begins: every ZIP with an entry begins so.
+    /// What a file is by its name, or else by how it begins.
     pub(super) fn of(path: &Path, bytes: &[u8]) -> Kind {
-        match is_zip_name(path) || bytes.starts_with(b"PK\x03\x04") {
+        match is_zip_name(path) || bytes.starts_with(ZIP_MAGIC) {
             true => Kind::Zip,
             false => Kind::Library,
         }
@@ -116,11 +113,20 @@ pub(crate) fn signature_of(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Reads all; none where there is more than `most` bytes.
-fn read_at_most(reader: impl Read, most: u64) -> io::Result<Option<Vec<u8>>> {
+/// Reads a signature, if there is one.
+fn read_signature(path: &Path) -> Result<Option<Vec<u8>>> {
+    let context = || format!("can't read the signature {}", path.display());
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(context),
+    };
     let mut bytes = Vec::new();
-    reader.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= most).then_some(bytes))
+    file.take(SIGNATURE_MAX_BYTES + 1).read_to_end(&mut bytes).with_context(context)?;
+    if bytes.len() as u64 > SIGNATURE_MAX_BYTES {
+        bail!("{}: it has more than {SIGNATURE_MAX_BYTES} bytes, so it is none: sign the plugin anew", context());
+    }
+    Ok(Some(bytes))
 }
 
 fn seconds_since_1970(time: SystemTime) -> f64 {

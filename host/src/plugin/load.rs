@@ -33,12 +33,12 @@ impl Verified {
         // SAFETY: constructors of the library run here. They are the author's code, which is trusted as the handler
         // is; the file is a private copy whose format and segments were checked, and it stays as it is.
         let library = unsafe { Library::open(Some(&self.copy), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| Refusal::Loader(format!("{:#}", anyhow::Error::new(error))))?;
+            .map_err(|error| Refusal::Loader(in_words(error)))?;
         let library = ManuallyDrop::new(library);
         mapped().insert(self.sha256.clone());
         // SAFETY: the manifest, written by `export!` beside the symbol, says that it is a handler of ABI version 1.
         let symbol = unsafe { library.get::<*const HandlerV1>(self.symbol.as_bytes()) }
-            .map_err(|error| Refusal::BadHandler(self.symbol.clone(), format!("{:#}", anyhow::Error::new(error))))?;
+            .map_err(|error| Refusal::BadHandler(self.symbol.clone(), in_words(error)))?;
         // SAFETY: as above; `ManuallyDrop` keeps the library mapped for the rest of the process.
         let handler = unsafe { Handler::from_symbol(*symbol) }
             .map_err(|error| Refusal::BadHandler(self.symbol.clone(), error.to_string()))?;
@@ -62,6 +62,15 @@ impl Loaded {
     /// The package's name.
     pub fn name(&self) -> &str {
         &self.verified.manifest.name
+    }
+}
+
+/// What the system's loader says, and what to do about it where that is known.
+fn in_words(error: libloading::Error) -> String {
+    let said = format!("{:#}", anyhow::Error::new(error));
+    match said.contains("failed to map segment") {
+        true => format!("{said}: set STATE_DIR to a folder that programs may be run from (mounted without noexec)"),
+        false => said,
     }
 }
 

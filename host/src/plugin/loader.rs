@@ -1,26 +1,35 @@
 //! Makes a plugin that can be opened of what was found: trusted, verified, loaded.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use anyhow::Error;
 use plugin_api::abi::LogSink;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::trust::writable_by_others;
-use super::{Found, HandlerName, Loaded, PrivateFolder, Trust, ZIP_MAX_BYTES};
+use super::{Found, HandlerName, Loaded, PrivateFolder, Trust, Unpacked, ZIP_MAX_BYTES, find};
+
+/// How plugins are loaded.
+#[derive(Debug)]
+pub struct Loading {
+    /// Where the private folder is made; none for the temporary folder.
+    pub state_dir: Option<PathBuf>,
+    /// What must be true of a plugin.
+    pub trust: Trust,
+    /// The largest ZIP that is taken, in bytes.
+    pub zip_max_bytes: u64,
+}
 
 /// What it takes to load whatever is found.
 pub struct Loader {
-    /// What must be true of it.
-    pub trust: Trust,
-    /// The handler that is wanted.
-    pub handler: HandlerName,
-    /// The largest ZIP that is taken, in bytes.
-    pub zip_max_bytes: u64,
+    pub(super) trust: Trust,
+    pub(super) handler: HandlerName,
+    pub(super) zip_max_bytes: u64,
     /// Where copies and unpacked ZIPs lie.
-    pub private: PrivateFolder,
+    private: PrivateFolder,
     /// Where the plugin's log records go.
-    pub sink: LogSink,
+    sink: LogSink,
 }
 
 /// Why something that was found doesn't run.
@@ -35,8 +44,7 @@ pub struct NotLoaded {
 }
 
 /// The steps to a new version of a plugin; each can fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     /// Finding and reading it.
     Read,
@@ -48,14 +56,40 @@ pub enum Step {
     Load,
     /// Its reading the env.
     Env,
-    /// Its first call.
+    /// Its first call, where the version before did better.
     FirstCall,
 }
 
 impl Loader {
-    /// Trusts whatever is found, and takes ZIPs of the usual size.
-    pub fn new(private: PrivateFolder, handler: HandlerName, sink: LogSink) -> Loader {
-        Loader { trust: Trust::default(), handler, zip_max_bytes: ZIP_MAX_BYTES, private, sink }
+    /// Makes the private folder.
+    ///
+    /// # Errors
+    ///
+    /// It can't be made.
+    pub fn new(loading: Loading, handler: HandlerName, sink: LogSink) -> anyhow::Result<Loader> {
+        let Loading { state_dir, trust, zip_max_bytes } = loading;
+        Ok(Loader { trust, handler, zip_max_bytes, private: PrivateFolder::open(state_dir.as_deref())?, sink })
+    }
+
+    /// Finds and reads what lies at a path.
+    ///
+    /// # Errors
+    ///
+    /// Nothing is there, or it can't be read.
+    pub fn find(&self, path: &Path) -> anyhow::Result<Found> {
+        Found::read(&find(path, &self.handler)?, self.zip_max_bytes)
+    }
+
+    /// Checks and unpacks what was found.
+    ///
+    /// # Errors
+    ///
+    /// It is not trusted, or can't be unpacked.
+    pub fn unpack(&self, found: Found) -> Result<Unpacked, NotLoaded> {
+        let identity = found.sha256.clone();
+        let failed = |step, error| NotLoaded { step, identity: Some(identity.clone()), error };
+        let trusted = found.trust(&self.trust).map_err(|error| failed(Step::Trust, error.into()))?;
+        trusted.unpack(&self.handler, &self.private, self.zip_max_bytes).map_err(|error| failed(Step::Verify, error))
     }
 
     /// Loads what was found.
@@ -64,25 +98,28 @@ impl Loader {
     ///
     /// It is not trusted, refused, or can't be copied; which one, and why.
     pub fn load(&self, found: Found) -> Result<Loaded, NotLoaded> {
-        let (identity, name) = (found.sha256.clone(), format!("the plugin {}", found.name));
-        let failed = |step, error: Error| NotLoaded {
-            step,
-            identity: Some(identity.clone()),
-            error: error.context(name.clone()),
-        };
         for path in found.path.iter().flat_map(|path| writable_by_others(path)) {
             tracing::warn!(
                 "others than this user can write to {}: whoever does runs code in this process; take away their right \
-                 (chmod go-w)",
+                 (chmod go-w, chown)",
                 path.display()
             );
         }
-        let trusted = found.trust(&self.trust).map_err(|error| failed(Step::Trust, error.into()))?;
-        let verified = trusted
-            .unpack(&self.handler, &self.private, self.zip_max_bytes)
-            .and_then(|unpacked| unpacked.verify(&self.handler, &self.private))
-            .map_err(|error| failed(Step::Verify, error))?;
-        verified.load(self.sink).map_err(|refusal| failed(Step::Load, refusal.into()))
+        let (identity, name) = (found.sha256.clone(), format!("the plugin {}", found.name));
+        let failed = |step, error: Error| NotLoaded { step, identity: Some(identity.clone()), error };
+        let loaded = self.unpack(found).and_then(|unpacked| {
+            let verified =
+                unpacked.verify(&self.handler, &self.private).map_err(|error| failed(Step::Verify, error))?;
+            verified.load(self.sink).map_err(|refusal| failed(Step::Load, refusal.into()))
+        });
+        loaded.map_err(|not| NotLoaded { error: not.error.context(name), ..not })
+    }
+}
+
+impl Default for Loading {
+    /// Whatever is found is trusted, ZIPs may have the usual size, and the temporary folder is used.
+    fn default() -> Loading {
+        Loading { state_dir: None, trust: Trust::default(), zip_max_bytes: ZIP_MAX_BYTES }
     }
 }
 
@@ -94,7 +131,7 @@ impl NotLoaded {
 
     /// Whether this machine failed, not what was found: a full disk, for example. Trying again may help.
     pub(super) fn is_passing(&self) -> bool {
-        self.step == Step::Read || self.error.root_cause().is::<std::io::Error>()
+        self.error.root_cause().is::<std::io::Error>()
     }
 }
 
@@ -112,6 +149,12 @@ impl Step {
             Step::Env => "env",
             Step::FirstCall => "first-call",
         }
+    }
+}
+
+impl Serialize for Step {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 

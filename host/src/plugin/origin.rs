@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use url::Url;
+use reqwest::Url;
 
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]

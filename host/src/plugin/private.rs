@@ -15,7 +15,7 @@ const PREFIX: &str = "plugin-host-private-";
 /// The file whose lock says that a host uses the folder.
 const LOCK: &str = ".plugin-host.lock";
 
-/// Others may take a new folder for an abandoned one once, by chance, and remove it; not each time.
+/// A host that starts at the same moment may take a new folder for an abandoned one and remove it: then another is made.
 const TRIES: usize = 10;
 
 /// A folder that only this user reads and writes, and this process removes.
@@ -38,8 +38,7 @@ impl PrivateFolder {
         for _ in 0..TRIES {
             let folder = make(PREFIX, &base).with_context(advice)?;
             if let Some(lock) = lock(&folder.path().join(LOCK), true).with_context(advice)? {
-                let owner = fs::metadata(folder.path()).with_context(advice)?.uid();
-                remove_abandoned(&base, owner);
+                remove_abandoned(&base);
                 return Ok(PrivateFolder { folder, _lock: lock });
             }
         }
@@ -103,7 +102,8 @@ fn lock(path: &Path, create: bool) -> std::io::Result<Option<File>> {
 }
 
 /// Removes the folders in `base` that this user's hosts left and that no host holds. What can't be removed stays.
-fn remove_abandoned(base: &Path, owner: u32) {
+fn remove_abandoned(base: &Path) {
+    let owner = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         let folder = entry.path();
         let ours = entry.file_name().to_string_lossy().starts_with(PREFIX)

@@ -40,7 +40,6 @@ pub struct Signer {
 }
 
 /// A library or ZIP that is what the operator asks for.
-#[derive(Debug)]
 pub struct Trusted {
     /// What was read.
     pub found: Found,
@@ -157,11 +156,15 @@ fn key_id(base64: &str) -> String {
     bytes.get(2..10).into_iter().flat_map(|id| id.iter().rev()).map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// The file and its folder, as far as others than this user may write there.
+/// The file, the folder that names it and the one that it really lies in, as far as others than this user and root may
+/// write there.
 pub fn writable_by_others(file: &Path) -> Vec<PathBuf> {
     let Ok(real) = file.canonicalize() else { return Vec::new() };
-    let folder = real.parent().map(Path::to_owned);
-    [Some(real), folder].into_iter().flatten().filter(|path| others_may_write(path)).collect()
+    let folders = [file.parent(), real.parent()].into_iter().flatten().filter_map(|path| path.canonicalize().ok());
+    let mut paths: Vec<_> = folders.chain([real.clone()]).filter(|path| others_may_write(path)).collect();
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 fn others_may_write(path: &Path) -> bool {
@@ -169,8 +172,10 @@ fn others_may_write(path: &Path) -> bool {
     let mode = metadata.permissions().mode();
     // In a sticky folder, such as /tmp, nobody can replace files of another user.
     let sticky = metadata.is_dir() && mode & 0o1000 != 0;
+    // A group of this user's own is common (umask 002), and whoever is in it was put there.
     let group = mode & 0o020 != 0 && metadata.gid() != rustix::process::getegid().as_raw();
+    let owner = ![0, rustix::process::geteuid().as_raw()].contains(&metadata.uid());
     // The volumes of Kubernetes have wide modes and are mounted read-only.
     let read_only = || rustix::fs::statvfs(path).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
-    (mode & 0o002 != 0 || group) && !sticky && !read_only()
+    (owner || ((mode & 0o002 != 0 || group) && !sticky)) && !read_only()
 }

@@ -37,14 +37,15 @@ pub enum BadArchive {
     #[error("it is damaged or contradicts itself ({0}): pack it anew")]
     Damaged(String),
     /// Too many entries.
-    #[error("it holds {0} entries, and {ENTRIES_MAX} is the most")]
+    #[error("it holds {0} entries, and {ENTRIES_MAX} is the most: pack fewer")]
     TooManyEntries(usize),
     /// Too much in it.
-    #[error("unpacked it would have more than {0} bytes, four times ZIP_MAX_BYTES")]
+    #[error("unpacked it would have more than {0} bytes, four times ZIP_MAX_BYTES: raise that, or pack less")]
     TooLarge(u64),
     /// A bomb.
     #[error(
-        "its file {name:?} unpacks to more than {RATIO_MAX} times its packed size, as archives made to fill disks do"
+        "its file {name:?} unpacks to more than {RATIO_MAX} times its packed size, as archives made to fill disks do: \
+         store it without compression"
     )]
     Ratio {
         /// The file.
@@ -213,7 +214,11 @@ fn unpack_file(mut file: Entry<'_, '_>, name: &str, path: &Path) -> Result<(), B
         let read = match file.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => read,
+            // The crate has no kinds for these.
             Err(error) if error.to_string().contains("checksum") => return Err(BadArchive::Checksum(name.to_owned())),
+            Err(error) if error.to_string().contains("declared uncompressed size") => {
+                return Err(BadArchive::Size(name.to_owned()));
+            }
             Err(error) => return Err(BadArchive::Damaged(format!("{name:?}: {error}"))),
         };
         written += read as u64;
@@ -271,7 +276,7 @@ fn check_kind(entry: &Entry<'_, '_>, name: &str) -> Result<(), BadArchive> {
     if ![CompressionMethod::Stored, CompressionMethod::Deflated].contains(&method) {
         return Err(BadArchive::Method { name: name.to_owned(), method });
     }
-    if entry.size() > RATIO_FREE && entry.size() / RATIO_MAX > entry.compressed_size() {
+    if is_suspicious(entry.size(), entry.compressed_size()) {
         return Err(BadArchive::Ratio { name: name.to_owned() });
     }
     Ok(())
@@ -282,6 +287,11 @@ fn check_kind(entry: &Entry<'_, '_>, name: &str) -> Result<(), BadArchive> {
 fn is_hard_link(field: &ExtraField) -> bool {
     const PKWARE_UNIX: u16 = 0x000d;
     matches!(field, ExtraField::Custom(field) if field.header_id == PKWARE_UNIX && field.data.len() > 12)
+}
+
+/// Whether a file of this size, packed to that one, is taken for a part of a bomb.
+pub(crate) fn is_suspicious(size: u64, packed: u64) -> bool {
+    size > RATIO_FREE && size / RATIO_MAX > packed
 }
 
 fn reason(error: &ZipError) -> String {

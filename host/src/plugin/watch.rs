@@ -1,30 +1,38 @@
 //! Looks for new versions of a plugin on a thread of its own, and loads them there, while the old one runs.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::{Loaded, Loader, NotLoaded, Source, Verdict};
+use super::{Found, Loaded, Loader, NotLoaded, Source, Step};
 
 /// How long the end waits for what may be going on: a library's constructors, for example.
 const END_MAX: Duration = Duration::from_secs(2);
 
-/// What a look gave: a new version, or why there is none.
-pub type Arrival = Result<Loaded, NotLoaded>;
+/// What a look gave.
+pub enum Arrival {
+    /// A new version.
+    New(Box<Loaded>),
+    /// Why there is none.
+    Failed(NotLoaded),
+    /// What could not be read for a while is there again, and is what runs.
+    Back,
+}
 
-/// A thread that looks for new versions; ended with [`end`](Self::end).
+/// A thread that looks for new versions, until nobody wants them any more.
 pub struct Watch {
-    stop: watch::Sender<bool>,
     ended: Receiver<()>,
 }
 
 impl Watch {
-    /// Looks every period. What comes of it goes to `arrivals`; a failure that goes on is told once.
+    /// Looks every period. What comes of it goes to `arrivals`, until its receiver is dropped; a failure that goes on is
+    /// told once.
     ///
     /// # Errors
     ///
@@ -35,25 +43,25 @@ impl Watch {
         period: Duration,
         arrivals: mpsc::Sender<Arrival>,
     ) -> Result<Watch> {
-        let (stop, stopped) = watch::channel(false);
         let (end, ended) = channel();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start to look")?;
-        let look = Look { source, loader, period, arrivals, told: None };
+        let look = Look { source, loader, period, told: None };
         thread::Builder::new()
             .name("reload".to_owned())
             .spawn(move || {
-                runtime.block_on(look.until(stopped));
+                if catch_unwind(AssertUnwindSafe(|| runtime.block_on(look.run(arrivals)))).is_err() {
+                    tracing::error!("no new versions of the plugin are taken up any more: start the host anew");
+                }
                 // Whoever waits has gone if this fails.
                 end.send(()).ok();
             })
             .context("can't start a thread that looks for new versions")?;
-        Ok(Watch { stop, ended })
+        Ok(Watch { ended })
     }
 
-    /// Ends the thread and waits for it, but not for long.
+    /// Waits, but not for long, for the end of the thread, whose receiver has been dropped.
     pub fn end(self) {
-        self.stop.send_replace(true);
         if self.ended.recv_timeout(END_MAX) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("a new version of the plugin is still being loaded: not waiting for it");
         }
@@ -65,53 +73,53 @@ struct Look {
     source: Source,
     loader: Arc<Loader>,
     period: Duration,
-    arrivals: mpsc::Sender<Arrival>,
-    /// The failure that was told last.
-    told: Option<String>,
+    /// The failure that was told last and goes on.
+    told: Option<(Step, Option<String>, String)>,
 }
 
 impl Look {
-    async fn until(mut self, mut stopped: watch::Receiver<bool>) {
+    async fn run(mut self, arrivals: mpsc::Sender<Arrival>) {
         let mut next = Instant::now();
         loop {
             // A look that took long is not made up for.
             next = (next + self.period).max(Instant::now());
-            let looked = async {
+            let look = async {
                 sleep_until(next).await;
                 self.source.look().await
             };
             let looked = tokio::select! {
-                _ = stopped.wait_for(|stop| *stop) => return,
-                looked = looked => looked,
+                () = arrivals.closed() => return,
+                looked = look => looked,
             };
-            let arrival = match looked {
-                Ok(None) => continue,
-                Ok(Some(found)) => self.load(found),
-                Err(error) => Err(NotLoaded::unread(error)),
-            };
-            if self.is_news(&arrival) {
-                tokio::select! {
-                    _ = stopped.wait_for(|stop| *stop) => return,
-                    sent = self.arrivals.send(arrival) => if sent.is_err() { return },
-                }
+            if let Some(arrival) = self.arrival(looked)
+                && arrivals.send(arrival).await.is_err()
+            {
+                return;
             }
         }
     }
 
-    fn load(&mut self, found: super::Found) -> Arrival {
-        let arrival = self.loader.load(found);
-        self.source.settle(match &arrival {
-            Ok(_) => Verdict::Taken,
-            Err(not) if not.is_passing() => Verdict::NotTried,
-            Err(_) => Verdict::Refused,
-        });
-        arrival
-    }
-
-    fn is_news(&mut self, arrival: &Arrival) -> bool {
-        let text = arrival.as_ref().err().map(|not| not.to_string());
-        let news = text.is_none() || text != self.told;
-        self.told = text;
-        news
+    /// What is to be told of a look.
+    fn arrival(&mut self, looked: Result<Option<Found>>) -> Option<Arrival> {
+        let loaded = match looked {
+            Ok(None) => {
+                let was_away = self.told.take_if(|(step, ..)| *step == Step::Read).is_some();
+                return was_away.then_some(Arrival::Back);
+            }
+            Ok(Some(found)) => self.loader.load(found).inspect_err(|not| self.source.failed(not)),
+            Err(error) => Err(NotLoaded::unread(error)),
+        };
+        match loaded {
+            Ok(plugin) => {
+                self.told = None;
+                Some(Arrival::New(Box::new(plugin)))
+            }
+            Err(not) => {
+                let failure = Some((not.step, not.identity.clone(), not.to_string()));
+                let news = self.told != failure;
+                self.told = failure;
+                news.then_some(Arrival::Failed(not))
+            }
+        }
     }
 }

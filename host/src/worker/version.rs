@@ -4,7 +4,7 @@ use anyhow::{Error, Result, anyhow};
 use plugin_api::abi::{About, Failure};
 use tokio::time::Instant;
 
-use super::{Job, News, Next, Worker};
+use super::{Job, News, Worker};
 use crate::plugin::{Arrival, Loaded, NotLoaded, Outcome, Running, Step};
 use crate::trigger::Event;
 
@@ -29,13 +29,17 @@ impl Version {
 }
 
 impl Worker {
-    /// A new version of the plugin, or why there is none.
-    pub(super) fn arrive(&mut self, arrival: Arrival) -> Next {
+    /// Takes what a look for new versions gave.
+    pub(super) fn arrive(&mut self, arrival: Arrival) {
         match arrival {
-            Ok(plugin) => self.reload(plugin),
-            Err(not) => self.not_reloaded(&not),
+            Arrival::New(plugin) => self.reload(*plugin),
+            Arrival::Failed(not) => self.not_reloaded(&not),
+            Arrival::Back => {
+                tracing::info!("the plugin can be read again, and is the one that runs");
+                self.board.readable_again();
+                self.announce_soon();
+            }
         }
-        Next::GoOn
     }
 
     /// Goes on with a new version of the plugin and the env of the old one, or stays with the old one.
@@ -50,46 +54,36 @@ impl Worker {
             return self.not_reloaded(&not(Step::FirstCall, error));
         }
         match Version::open(&self.job, plugin, &self.progress.env) {
-            Ok(version) => {
-                let plugin = &version.plugin;
-                tracing::info!(
-                    plugin = plugin.name(),
-                    version = plugin.verified.manifest.version,
-                    sha256 = plugin.verified.sha256,
-                    "reloaded"
-                );
-                self.board.reloaded(plugin);
-                // Until a version has had a success, the last one that had is what can be gone back to.
-                let replaced = std::mem::replace(&mut self.version, version);
-                self.before.get_or_insert(replaced);
-                (self.tell)(News::Reloaded(&self.version.plugin));
-                self.announce_soon();
-            }
+            Ok(version) => self.put_in_place(version),
             Err(error) => self.not_reloaded(&not(Step::Env, error.context("it can't go on with the env"))),
         }
     }
 
-    /// Goes on with a new version of the plugin, and a fresh env; there is no way back.
-    pub(super) fn replace(&mut self, plugin: Loaded) -> Result<()> {
-        self.version = Version::open(&self.job, plugin, &[])?;
-        self.before = None;
-        self.board.reloaded(&self.version.plugin);
-        (self.tell)(News::Reloaded(&self.version.plugin));
-        Ok(())
+    /// Calls this version from now on, and keeps the one to go back to: the last one that has had a success, or the
+    /// first of all.
+    pub(super) fn put_in_place(&mut self, version: Version) {
+        let replaced = std::mem::replace(&mut self.version, version);
+        self.before.get_or_insert(replaced);
+        let plugin = &self.version.plugin;
+        tracing::info!(
+            plugin = plugin.name(),
+            version = plugin.verified.manifest.version,
+            sha256 = plugin.verified.sha256,
+            "reloaded"
+        );
+        self.board.reloaded(plugin);
+        (self.tell)(News::Reloaded(plugin));
+        self.announce_soon();
     }
 
-    pub(super) fn not_reloaded(&mut self, not: &NotLoaded) {
-        tracing::error!(
-            sha256 = not.identity,
-            step = not.step.as_str(),
-            "not reloaded, the old version goes on: {not}"
-        );
+    fn not_reloaded(&mut self, not: &NotLoaded) {
+        tracing::error!(sha256 = not.identity, step = not.step.as_str(), "not reloaded, the old version stays: {not}");
         self.board.not_reloaded(not);
         (self.tell)(News::NotReloaded(not));
         self.announce_soon();
     }
 
-    /// The first call of a new version failed: gives the same event to the version before, with the same env. If that
+    /// A new version failed before it has had any success: gives the same event to the version before, with the same env. If that
     /// succeeds it stays; if it fails as well, the event is what is wrong.
     pub(super) fn call_version_before(&mut self, event: &Event, failure: &Failure) -> Option<Outcome> {
         let before = self.before.take()?;
@@ -112,12 +106,13 @@ impl Worker {
         }
     }
 
-    pub(super) fn announce_soon(&mut self) {
+    fn announce_soon(&mut self) {
         self.announcement = self.announcement.min(Instant::now());
     }
 }
 
-fn open(job: &Job, plugin: &Loaded, env: &[u8]) -> Result<Running> {
+/// Opens a handler with an env, on this thread.
+pub(super) fn open(job: &Job, plugin: &Loaded, env: &[u8]) -> Result<Running> {
     let about = About {
         host: &job.address.0,
         port: job.address.1,

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub mod minisign;
 pub mod redis;
 pub mod server;
 
@@ -67,6 +68,41 @@ pub fn build(number: usize) -> Vec<u8> {
     library
 }
 
+/// A ZIP with some bytes as the fixture's library, packed by the host.
+pub fn zipped(library: &[u8]) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, zip) = (folder.path().join("libfixture.so"), folder.path().join("fixture.zip"));
+    std::fs::write(&path, library).unwrap();
+    let packed = plugin_host().arg("pack").arg(&path).arg("--zip").arg(&zip).output().unwrap();
+    assert!(packed.status.success(), "{}", text(&packed.stderr));
+    std::fs::read(zip).unwrap()
+}
+
+/// Starts `run` with a plugin that it must refuse; gives what it says. It must leave nothing.
+pub fn refused(variables: &[(&str, &str)]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let Output { status, stderr, .. } = plugin_host()
+        .args(["run", "--http", "off", "--handler", "count", "--output-key", "out", "--store", "sqlite:/dev/null/x"])
+        .envs(variables.iter().copied())
+        .env("TMPDIR", folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(status.code(), Some(1), "{}", text(&stderr));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "something was left");
+    text(&stderr)
+}
+
+/// Checks that the results of the handler `versioned` count each call once and go from older builds to newer ones;
+/// gives how often they do.
+pub fn switches(results: &[Value]) -> usize {
+    for (index, result) in results.iter().enumerate() {
+        assert_eq!(result["calls"], index as u64 + 1, "a call was lost or counted twice");
+    }
+    let builds: Vec<_> = results.iter().map(|result| result["build"].as_str().unwrap()).collect();
+    assert!(builds.is_sorted(), "a result of an old version came after one of a new one");
+    builds.windows(2).filter(|pair| pair[0] != pair[1]).count()
+}
+
 /// Puts a file where another one may be, in one step.
 pub fn replace(path: &Path, bytes: &[u8]) {
     let new = path.with_extension("new");
@@ -75,8 +111,13 @@ pub fn replace(path: &Path, bytes: &[u8]) {
 }
 
 /// Waits until `condition` gives something; fails after 20 s.
-pub fn wait_for<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(20);
+pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
+    wait_at_most(Duration::from_secs(20), what, condition)
+}
+
+/// Waits for as long as that until `condition` gives something.
+pub fn wait_at_most<T>(most: Duration, what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + most;
     loop {
         if let Some(found) = condition() {
             return found;

@@ -66,6 +66,15 @@ impl Redis {
         self.runtime.block_on(self.store.saved(&self.keys)).ok()?
     }
 
+    /// Writes an env as another host would.
+    pub fn set_env(&self, sequence: &str, env: &str) {
+        let port = self.server.port().to_string();
+        let fields = ["sequence", sequence, "env", env, "last_event", "z", "handler", "h", "plugin_version", "v"];
+        let mut cli = Command::new("redis-cli");
+        let set = cli.args(["-p", &port, "hset", "{out}:env", "saved_at", "t"]).args(fields).output();
+        assert!(set.unwrap().status.success());
+    }
+
     pub fn sequence(&self) -> u64 {
         self.saved().map_or(0, |saved| saved.sequence)
     }

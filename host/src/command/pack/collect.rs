@@ -20,7 +20,7 @@ pub(super) struct File {
 impl File {
     /// Whether it is something that a host looks for.
     pub(super) fn is_plugin(&self) -> bool {
-        !self.name.contains('/') && (self.is_library() || is_zip_name(Path::new(&self.name)))
+        self.is_library() || (!self.name.contains('/') && is_zip_name(Path::new(&self.name)))
     }
 
     pub(super) fn is_library(&self) -> bool {

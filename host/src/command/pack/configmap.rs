@@ -6,8 +6,8 @@ use anyhow::{Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::inspect::CONFIG_MAP_MAX;
 use super::File;
+use crate::command::CONFIG_MAP_MAX;
 
 /// The manifest, with each file as binary data.
 ///
