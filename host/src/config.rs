@@ -60,9 +60,6 @@ pub struct Flags {
     /// A ZIP to load the plugin from, instead of a path: https:// or file:// [env: ZIP_URL]
     #[arg(long, value_name = "URL", help_heading = "ZIP")]
     pub zip_url: Option<String>,
-    /// The SHA-256 that the ZIP must have [env: ZIP_SHA256]
-    #[arg(long, value_name = "HEX", help_heading = "ZIP")]
-    pub zip_sha256: Option<String>,
     /// Seconds between questions whether the ZIP at the URL has changed, 0 for never [env: ZIP_REFRESH] [default: 0]
     #[arg(long, value_name = "SECONDS", help_heading = "ZIP")]
     pub zip_refresh: Option<String>,
@@ -89,6 +86,9 @@ pub struct LoadingFlags {
     /// PLUGIN_PUBLIC_KEY]
     #[arg(long, value_name = "KEY", help_heading = "Plugin")]
     pub plugin_public_key: Option<String>,
+    /// The SHA-256 that the ZIP must have [env: ZIP_SHA256]
+    #[arg(long, value_name = "HEX", help_heading = "ZIP")]
+    pub zip_sha256: Option<String>,
     /// The largest ZIP that is taken, in bytes or with KiB, MiB or GiB; unpacked it may have four times as many [env:
     /// ZIP_MAX_BYTES] [default: 64MiB]
     #[arg(long, value_name = "BYTES", help_heading = "ZIP")]
@@ -226,14 +226,11 @@ impl Flags {
             seconds_or_never,
         );
         let refresh = reader.parse(self.zip_refresh, "ZIP_REFRESH", "--zip-refresh", None, seconds_or_never);
-        let zip_sha256 =
-            reader.parse(self.zip_sha256, "ZIP_SHA256", "--zip-sha256", None, |digits| sha256_digits(digits).map(Some));
-        let loading = reader.loading(self.loading);
         let config = Config {
             period: reader.period(self.period),
             reload_period: if zip_url.is_some() { refresh } else { look },
             plugin: zip_url.unwrap_or_else(|| Origin::Path(path.into())),
-            loading: Loading { trust: Trust { zip_sha256, ..loading.trust }, ..loading },
+            loading: reader.loading(self.loading),
             handler: {
                 let default = HandlerName { library: None, symbol: "handler".to_owned() };
                 reader.parse(self.handler, "HANDLER_FUNCTION", "--handler", default, |name| name.parse())
@@ -363,11 +360,12 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 
     fn loading(&mut self, flags: LoadingFlags) -> Loading {
-        let (key, max) = (flags.plugin_public_key, flags.zip_max_bytes);
+        let (key, pin, max) = (flags.plugin_public_key, flags.zip_sha256, flags.zip_max_bytes);
         let public_key = self.parse(key, "PLUGIN_PUBLIC_KEY", "--plugin-public-key", None, |key| key.parse().map(Some));
+        let zip_sha256 = self.parse(pin, "ZIP_SHA256", "--zip-sha256", None, |digits| sha256_digits(digits).map(Some));
         Loading {
             state_dir: self.text(flags.state_dir, "STATE_DIR").map(PathBuf::from),
-            trust: Trust { public_key, zip_sha256: None },
+            trust: Trust { public_key, zip_sha256 },
             zip_max_bytes: self.parse(max, "ZIP_MAX_BYTES", "--zip-max-bytes", ZIP_MAX_BYTES, bytes),
         }
     }

@@ -105,12 +105,18 @@ pub struct LastError {
 }
 
 /// The status that worker and HTTP share. A plain mutex: it is held for copies only, never across an await.
-pub struct Board(Mutex<Status>);
+pub struct Board(Mutex<Told>);
+
+struct Told {
+    status: Status,
+    /// What became of the newest version that could be read, while none can be.
+    before_unread: Option<LastReload>,
+}
 
 impl Board {
     /// The status of a host that starts.
     pub fn new(handler: &str, period: Duration) -> Board {
-        Board(Mutex::new(Status {
+        let status = Status {
             state: State::Starting,
             reason: Some("the plugin is not loaded yet".to_owned()),
             handler: handler.to_owned(),
@@ -126,27 +132,28 @@ impl Board {
             last_call_us: None,
             updated_at: now(),
             host_version: env!("CARGO_PKG_VERSION"),
-        }))
+        };
+        Board(Mutex::new(Told { status, before_unread: None }))
     }
 
     /// What is told now.
     pub fn snapshot(&self) -> Status {
-        Status { updated_at: now(), mapped_libraries: mapped_libraries(), ..self.lock().clone() }
+        Status { updated_at: now(), mapped_libraries: mapped_libraries(), ..self.lock().status.clone() }
     }
 
     /// The host's state changed; gives the one before.
     pub(crate) fn enter(&self, state: State, reason: Option<String>) -> State {
-        let mut status = self.lock();
+        let status = &mut self.lock().status;
         status.reason = reason;
         std::mem::replace(&mut status.state, state)
     }
 
     pub(crate) fn succeeded(&self, took: Duration) {
-        self.lock().count_call(took);
+        self.lock().status.count_call(took);
     }
 
     pub(crate) fn failed(&self, key: &str, took: Duration, failure: &Failure) {
-        let mut status = self.lock();
+        let status = &mut self.lock().status;
         status.count_call(took);
         status.failures += 1;
         let message = format!("key {key}: {failure}");
@@ -155,30 +162,37 @@ impl Board {
 
     /// This version of the plugin is the one that is called.
     pub(crate) fn loaded(&self, plugin: &Loaded) {
-        self.lock().plugin = Some(PluginStatus::of(plugin));
+        self.lock().status.plugin = Some(PluginStatus::of(plugin));
     }
 
     pub(crate) fn reloaded(&self, plugin: &Loaded) {
         self.loaded(plugin);
-        let mut status = self.lock();
+        let status = &mut self.lock().status;
         status.reloads += 1;
         let sha256 = Some(plugin.verified.identity().to_owned());
         status.last_reload = Some(LastReload { at: now(), failed: None, sha256, message: None });
     }
 
-    /// What could not be read can be, and is what runs.
-    pub(crate) fn readable_again(&self) {
-        self.lock().last_reload.take_if(|last| last.failed == Some(Step::Read));
-    }
-
     pub(crate) fn not_reloaded(&self, not: &NotLoaded) {
-        let mut status = self.lock();
-        *status.failed_reloads.entry(not.step).or_default() += 1;
+        let mut told = self.lock();
+        *told.status.failed_reloads.entry(not.step).or_default() += 1;
         let (sha256, message) = (not.identity.clone(), Some(not.to_string()));
-        status.last_reload = Some(LastReload { at: now(), failed: Some(not.step), sha256, message });
+        let last = LastReload { at: now(), failed: Some(not.step), sha256, message };
+        let before = told.status.last_reload.replace(last);
+        if not.step == Step::Read && before.as_ref().is_none_or(|before| before.failed != Some(Step::Read)) {
+            told.before_unread = before;
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Status> {
+    /// What could not be read can be, and is what was there before.
+    pub(crate) fn readable_again(&self) {
+        let mut told = self.lock();
+        if told.status.last_reload.as_ref().is_some_and(|last| last.failed == Some(Step::Read)) {
+            told.status.last_reload = told.before_unread.take();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Told> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

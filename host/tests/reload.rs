@@ -226,6 +226,14 @@ fn a_file_that_goes_is_told_once_each_time_and_forgotten_when_it_is_back() {
         assert_eq!(told(), times);
     }
     assert_eq!(changing.host.status()["reloads"], 0);
+
+    // What was wrong before is wrong again.
+    replace(&changing.path, b"no library");
+    changing.wait_for_refusal("verify");
+    fs::rename(&changing.path, &away).unwrap();
+    changing.wait_for_refusal("read");
+    fs::rename(&away, &changing.path).unwrap();
+    changing.wait_for_refusal("verify");
 }
 
 #[test]

@@ -129,8 +129,8 @@ fn the_key_is_checked_again_on_reload_and_a_signature_may_come_later() {
 fn a_pin_takes_one_archive_and_no_other() {
     let bytes = zipped(&build(1));
     let place = Place::with("fixture.zip", &bytes);
-    let sum = text(&Command::new("sha256sum").arg(&place.file).output().unwrap().stdout);
-    let sum = sum.split(' ').next().unwrap();
+    let sum = sha256(&place.file, &bytes);
+    let sum = sum.as_str();
     let redis = Redis::start();
     let url = redis.server.url();
     let run = |path: &Path, pin: &str| refused(&[("HANDLER_PATH", path.to_str().unwrap()), ("ZIP_SHA256", pin)]);
@@ -182,4 +182,69 @@ fn a_library_that_others_may_write_is_warned_about() {
     std::os::unix::fs::symlink(&path, &link).unwrap();
     let inspected = plugin_host().arg("inspect").arg(&link).output().unwrap();
     assert!(text(&inspected.stdout).contains(&format!("can write to {}\n", open.path().display())));
+}
+
+/// A user who may write where the private folder lies, but not in it, takes it away and puts his own in its place.
+#[test]
+fn nothing_is_loaded_from_a_folder_that_somebody_put_in_the_private_ones_place() {
+    let (key, state) = (Key::new(), tempfile::tempdir().unwrap());
+    let place = Place::with("libfixture.so", &build(0));
+    key.sign(&place.file);
+    let redis = Redis::start();
+    let (url, state_dir) = (redis.server.url(), state.path().to_str().unwrap());
+    let host = Host::start(
+        &place.file,
+        &[
+            ("STORE_URL", &url),
+            ("HANDLER_FUNCTION", "versioned"),
+            ("TRIGGER", "timer"),
+            ("RELOAD_PERIOD", "0.02"),
+            ("STATE_DIR", state_dir),
+            ("PLUGIN_PUBLIC_KEY", &key.public),
+        ],
+    );
+    host.wait_until_ready();
+    let private = fs::read_dir(&state).unwrap().next().unwrap().unwrap().path();
+    fs::rename(&private, state.path().join("taken")).unwrap();
+    fs::create_dir(&private).unwrap();
+    let (signed, forged) = (build(1), build(666));
+    let sum = sha256(&place.folder.path().join("next"), &signed);
+    fs::write(private.join(format!("{sum}.so")), forged).unwrap();
+    fs::write(place.folder.path().join("libfixture.so.minisig"), key.signature(&signed)).unwrap();
+    replace(&place.file, &signed);
+    wait_for("the new version", || Some(()).filter(|()| host.status()["reloads"] == 1));
+    wait_for("its result", || redis.output().filter(|output| output["build"] == "build-0000000001"));
+    assert!(host.stop().success());
+}
+
+/// The SHA-256 of some bytes, by the system's own program.
+fn sha256(file: &Path, bytes: &[u8]) -> String {
+    fs::write(file, bytes).unwrap();
+    let printed = text(&Command::new("sha256sum").arg(file).output().unwrap().stdout);
+    printed.split(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn what_lies_beside_a_plugin_and_is_no_signature_keeps_nobody_waiting() {
+    let key = Key::new();
+    let place = Place::with("libfixture.so", &build(0));
+    let signature = place.folder.path().join("libfixture.so.minisig");
+    assert!(Command::new("mkfifo").arg(&signature).status().unwrap().success());
+    let asked = place.ask("invoke", &key.public);
+    assert!(!asked.status.success() && text(&asked.stderr).contains("it is not a file"), "{}", text(&asked.stderr));
+    // Without a key nobody looks there.
+    let mut invoke = plugin_host();
+    invoke.arg("invoke").arg(&place.file).args(["--handler", "count", "--input", "/dev/null"]);
+    assert!(invoke.status().unwrap().success());
+}
+
+#[test]
+fn what_a_plugin_says_of_itself_stays_in_its_row() {
+    let mut library = build(0);
+    let at = library.windows(9).position(|window| window == b"\"rustc\":\"").unwrap() + 9;
+    let claim = b"x\\nsigned       by you";
+    library[at..at + claim.len()].copy_from_slice(claim);
+    let place = Place::with("libfixture.so", &library);
+    let said = text(&plugin_host().arg("inspect").arg(&place.file).output().unwrap().stdout);
+    assert!(said.contains("built by     x\\nsigned") && said.contains("\nsigned       by nobody\n"), "{said}");
 }

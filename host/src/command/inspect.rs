@@ -82,7 +82,7 @@ pub fn inspect(arguments: Arguments) -> Result<ExitCode> {
     let loading = arguments.loading.resolve(variable)?;
     let checks = loading.trust.public_key.is_some();
     let loader = Loader::new(loading, arguments.handler.unwrap_or_else(any), logging::plugin_sink())?;
-    let found = loader.find(&arguments.plugin)?;
+    let found = loader.find(&arguments.plugin)?.with_signature()?;
     let mut report = Report::of(&found);
     let unpacked = loader.unpack(found);
     if checks && report.signature == Signature::Unchecked {
@@ -140,7 +140,8 @@ impl Report {
 
 fn described(report: &Report) -> String {
     let mut rows = String::new();
-    let mut row = |name: &str, value: &str| rows.push_str(&format!("{name:<12} {value}\n"));
+    // A plugin may say of itself what it likes, but in its own row.
+    let mut row = |name: &str, value: &str| rows.push_str(&format!("{name:<12} {}\n", printable(value)));
     row("file", &report.path.display().to_string());
     if let Some(library) = &report.library {
         row("library", library);
@@ -173,6 +174,18 @@ fn described(report: &Report) -> String {
         Some(refusal) => row("this host", &format!("refuses it: {refusal}")),
     }
     rows
+}
+
+/// A text with its control characters written out.
+fn printable(text: &str) -> String {
+    let mut printable = String::new();
+    for letter in text.chars() {
+        match letter.is_control() {
+            true => printable.extend(letter.escape_default()),
+            false => printable.push(letter),
+        }
+    }
+    printable
 }
 
 fn signed(report: &Report) -> String {

@@ -1,7 +1,7 @@
 //! Reads a library or ZIP, once: hash, signature, manifest and load all use these bytes.
 
 use std::fmt::Write;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -49,7 +49,7 @@ pub struct Found {
 }
 
 impl Found {
-    /// Reads a file, and the signature beside it if there is one.
+    /// Reads a file, without the signature beside it.
     ///
     /// # Errors
     ///
@@ -77,10 +77,19 @@ impl Found {
         if metadata.len().max(bytes.len() as u64) > most {
             bail!("the plugin {name} has more than {most} bytes: {advice}");
         }
-        let signature = read_signature(&signature_of(path))?;
         let sha256 = sha256(&bytes);
-        let path = std::path::absolute(path).with_context(context)?;
-        Ok(Found { name, kind, bytes, sha256, signature, path: Some(path), modified: seconds_since_1970(modified) })
+        let path = Some(std::path::absolute(path).with_context(context)?);
+        Ok(Found { name, kind, bytes, sha256, signature: None, path, modified: seconds_since_1970(modified) })
+    }
+
+    /// Reads the signature beside the file too, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// What lies there can't be read, or can't be a signature.
+    pub fn with_signature(self) -> Result<Found> {
+        let signature = self.path.as_deref().map(|path| read_signature(&signature_of(path))).transpose()?.flatten();
+        Ok(Found { signature, ..self })
     }
 
     /// A ZIP that came from elsewhere, just now.
@@ -116,12 +125,15 @@ pub(crate) fn signature_of(path: &Path) -> PathBuf {
 /// Reads a signature, if there is one.
 fn read_signature(path: &Path) -> Result<Option<Vec<u8>>> {
     let context = || format!("can't read the signature {}", path.display());
-    let file = match File::open(path) {
-        Ok(file) => file,
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => {}
+        // Opening a pipe would wait for somebody who writes to it.
+        Ok(_) => bail!("{}: it is not a file", context()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(context),
-    };
+    }
     let mut bytes = Vec::new();
+    let file = File::open(path).with_context(context)?;
     file.take(SIGNATURE_MAX_BYTES + 1).read_to_end(&mut bytes).with_context(context)?;
     if bytes.len() as u64 > SIGNATURE_MAX_BYTES {
         bail!("{}: it has more than {SIGNATURE_MAX_BYTES} bytes, so it is none: sign the plugin anew", context());

@@ -71,13 +71,14 @@ impl Loader {
         Ok(Loader { trust, handler, zip_max_bytes, private: PrivateFolder::open(state_dir.as_deref())?, sink })
     }
 
-    /// Finds and reads what lies at a path.
+    /// Finds and reads what lies at a path, with its signature where one is asked for.
     ///
     /// # Errors
     ///
     /// Nothing is there, or it can't be read.
     pub fn find(&self, path: &Path) -> anyhow::Result<Found> {
-        Found::read(&find(path, &self.handler)?, self.zip_max_bytes)
+        let found = Found::read(&find(path, &self.handler)?, self.zip_max_bytes)?;
+        if self.trust.public_key.is_some() { found.with_signature() } else { Ok(found) }
     }
 
     /// Checks and unpacks what was found.

@@ -2,7 +2,8 @@
 //! its end. What a host that was killed left there, the next one removes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,14 @@ const LOCK: &str = ".plugin-host.lock";
 const TRIES: usize = 10;
 
 /// A folder that only this user reads and writes, and this process removes.
+///
+/// It is reached through an open handle: where others may write to the folder that it lies in, they can put another one
+/// in its place, and nothing is written to that or loaded from it.
 pub struct PrivateFolder {
+    /// Where it lies; removed at the end.
     folder: TempDir,
+    /// The folder itself, whatever becomes of its name.
+    handle: File,
     /// Held until the end; the system drops it with the process.
     _lock: File,
 }
@@ -37,9 +44,10 @@ impl PrivateFolder {
         DirBuilder::new().recursive(true).mode(0o700).create(&base).with_context(advice)?;
         for _ in 0..TRIES {
             let folder = make(PREFIX, &base).with_context(advice)?;
-            if let Some(lock) = lock(&folder.path().join(LOCK), true).with_context(advice)? {
+            let Some(handle) = open_folder(folder.path()).with_context(advice)? else { continue };
+            if let Some(lock) = lock(&path_of(&handle, folder.path()).join(LOCK), true).with_context(advice)? {
                 remove_abandoned(&base);
-                return Ok(PrivateFolder { folder, _lock: lock });
+                return Ok(PrivateFolder { folder, handle, _lock: lock });
             }
         }
         bail!("{}: new folders vanish at once", advice())
@@ -51,7 +59,7 @@ impl PrivateFolder {
     ///
     /// It can't be made.
     pub(super) fn subfolder(&self) -> Result<TempDir> {
-        make("zip-", self.folder.path()).with_context(|| self.trouble())
+        make("zip-", &self.path()).with_context(|| self.trouble())
     }
 
     /// Writes a library under its hash: the system's loader hands back the old image for a path that it knows. The file
@@ -61,10 +69,10 @@ impl PrivateFolder {
     ///
     /// It can't be written.
     pub(super) fn copy(&self, sha256: &str, bytes: &[u8]) -> Result<PathBuf> {
-        let copy = self.folder.path().join(format!("{sha256}{}", std::env::consts::DLL_SUFFIX));
+        let copy = self.path().join(format!("{sha256}{}", std::env::consts::DLL_SUFFIX));
         if !copy.exists() {
             let write = || -> std::io::Result<()> {
-                let mut file = tempfile::NamedTempFile::new_in(self.folder.path())?;
+                let mut file = tempfile::NamedTempFile::new_in(self.path())?;
                 file.write_all(bytes)?;
                 file.persist(&copy)?;
                 Ok(())
@@ -74,8 +82,48 @@ impl PrivateFolder {
         Ok(copy)
     }
 
+    fn path(&self) -> PathBuf {
+        path_of(&self.handle, self.folder.path())
+    }
+
     fn trouble(&self) -> String {
         format!("can't write to the private folder {}", self.folder.path().display())
+    }
+}
+
+impl Drop for PrivateFolder {
+    fn drop(&mut self) {
+        // The rest goes with the temporary folder.
+        empty(&self.path());
+    }
+}
+
+/// Opens a private folder; none where it has gone, is another user's, or open to others.
+fn open_folder(path: &Path) -> std::io::Result<Option<File>> {
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(path);
+    let handle = match opened {
+        Ok(handle) => handle,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let metadata = handle.metadata()?;
+    let mine = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o077 == 0;
+    Ok((metadata.is_dir() && mine).then_some(handle))
+}
+
+/// A path that leads to an open folder, and to no other; its own path where the system has none.
+fn path_of(handle: &File, path: &Path) -> PathBuf {
+    let through = PathBuf::from(format!("/proc/self/fd/{}", handle.as_raw_fd()));
+    if through.exists() { through } else { path.to_owned() }
+}
+
+/// Removes all but the lock from a folder. A host that is killed in the middle leaves what the next one knows for an
+/// abandoned folder.
+fn empty(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten().filter(|entry| entry.file_name() != LOCK) {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        // What can't be removed stays.
+        if is_folder { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) }.ok();
     }
 }
 
@@ -89,7 +137,7 @@ fn lock(path: &Path, create: bool) -> std::io::Result<Option<File>> {
     let opened = OpenOptions::new().read(true).write(true).create(create).mode(0o600).open(path);
     let file = match opened {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     match file.try_lock() {
@@ -103,22 +151,27 @@ fn lock(path: &Path, create: bool) -> std::io::Result<Option<File>> {
 
 /// Removes the folders in `base` that this user's hosts left and that no host holds. What can't be removed stays.
 fn remove_abandoned(base: &Path) {
-    let owner = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        let folder = entry.path();
-        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
-            && fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == owner);
-        if !ours {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
             continue;
         }
-        match lock(&folder.join(LOCK), false) {
-            Ok(Some(_lock)) => match fs::remove_dir_all(&folder) {
-                Ok(()) => tracing::info!("removed {}, which a host that was killed left", folder.display()),
-                Err(error) => tracing::warn!("can't remove the abandoned folder {}: {error}", folder.display()),
-            },
-            // A host that ended before it could lock left an empty folder; anything else stays.
-            Ok(None) => drop(fs::remove_dir(&folder)),
+        let folder = entry.path();
+        match remove_if_abandoned(&folder) {
+            Ok(true) => tracing::info!("removed {}, which a host that was killed left", folder.display()),
+            Ok(false) => {}
             Err(error) => tracing::debug!("{} stays: {error}", folder.display()),
         }
     }
+}
+
+fn remove_if_abandoned(folder: &Path) -> std::io::Result<bool> {
+    let Some(handle) = open_folder(folder)? else { return Ok(false) };
+    let through = path_of(&handle, folder);
+    if let Some(_lock) = lock(&through.join(LOCK), false)? {
+        empty(&through);
+        fs::remove_dir_all(folder)?;
+        return Ok(true);
+    }
+    // A host that ended before it could lock, or while it removed its folder, left an empty one; anything else stays.
+    fs::remove_dir(folder).map(|()| true)
 }

@@ -175,9 +175,8 @@ impl Finder {
     /// Reads the file; the mark was made before, so that a change meanwhile is seen.
     fn read(&self, file: &Path) -> Result<(Mark, Found)> {
         let mark = Mark::of(file, self.signed)?;
-        let mut found = Found::read(file, self.zip_max_bytes)?;
-        found.signature = found.signature.filter(|_| self.signed);
-        Ok((mark, found))
+        let found = Found::read(file, self.zip_max_bytes)?;
+        Ok((mark, if self.signed { found.with_signature()? } else { found }))
     }
 }
 

@@ -93,9 +93,11 @@ impl Unpacked {
                 self.library.display()
             );
         }
+        // What a plugin is told is where it lies, not how this process gets there.
+        let folder = self.library.parent().map(Path::to_owned).unwrap_or_default();
         Ok(Verified {
             copy: private.copy(&self.sha256, &self.bytes)?,
-            folder: self.library.parent().map(Path::to_owned).unwrap_or_default(),
+            folder: if self.folder.is_some() { folder.canonicalize().unwrap_or(folder) } else { folder },
             unpacked: self.folder,
             symbol: handler.symbol.clone(),
             manifest: examined.manifest,

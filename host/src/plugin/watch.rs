@@ -21,7 +21,7 @@ pub enum Arrival {
     New(Box<Loaded>),
     /// Why there is none.
     Failed(NotLoaded),
-    /// What could not be read for a while is there again, and is what runs.
+    /// What could not be read for a while is there again, and is what it was.
     Back,
 }
 

@@ -35,7 +35,7 @@ impl Worker {
             Arrival::New(plugin) => self.reload(*plugin),
             Arrival::Failed(not) => self.not_reloaded(&not),
             Arrival::Back => {
-                tracing::info!("the plugin can be read again, and is the one that runs");
+                tracing::info!("the plugin can be read again, and has not changed");
                 self.board.readable_again();
                 self.announce_soon();
             }
