@@ -103,6 +103,7 @@ fn every_failure_of_a_server_is_told_and_leaves_the_running_plugin_alone() {
     assert_eq!(plain.requests().len(), 0, "the redirection to http was followed");
     server.answer("/f.zip", Answer::Redirect(server.url("/moved.zip")));
     wait_for("a version again", || redis.output().filter(|output| output["build"] == "build-0000000003"));
+    assert!(!server.requests().iter().any(|request| request.contains("referer")), "the address was passed on");
 }
 
 #[test]

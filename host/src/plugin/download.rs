@@ -99,6 +99,8 @@ impl Download {
         });
         http_client()
             .redirect(redirects)
+            // The address may hold secrets, which are no business of the server that it leads to.
+            .referer(false)
             .https_only(!allow_http)
             .connect_timeout(SILENCE_MAX)
             .read_timeout(SILENCE_MAX)
