@@ -1,4 +1,5 @@
-//! `/livez`, `/readyz`, `/status` and `/metrics`, on a thread of its own: a call that takes long must not look like a dead host.
+//! `/livez`, `/readyz`, `/status` and `/metrics`, on a thread of its own: a call that takes long must not look like a
+//! dead host.
 
 use std::net::TcpListener;
 use std::sync::Arc;

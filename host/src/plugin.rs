@@ -1,8 +1,9 @@
 //! From where a plugin lies to a handler that can be called.
 //!
 //! A plugin's life has one type a state, so that the wrong order does not compile: [`Found`] (a library or ZIP that
-//! was read) → [`Trusted`] (pin and signature are as asked for) → [`Unpacked`] (the
-//! library, out of its ZIP) → [`Verified`] (a private copy whose manifest fits this host) → [`Loaded`] (mapped, its handler's layout checked) → [`Running`] (open, with an env).
+//! was read) → [`Trusted`] (pin and signature are as asked for) → [`Unpacked`] (the library, out of its ZIP) →
+//! [`Verified`] (a private copy whose manifest fits this host) → [`Loaded`] (mapped, its handler's layout checked) →
+//! [`Running`] (open, with an env). [`Loader`] goes from what was found to what is loaded.
 //!
 //! [`Source`] gives what is found, at the start and whenever it changed; [`Watch`] looks there while the host works.
 

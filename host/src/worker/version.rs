@@ -83,8 +83,8 @@ impl Worker {
         self.announce_soon();
     }
 
-    /// A new version failed before it has had any success: gives the same event to the version before, with the same env. If that
-    /// succeeds it stays; if it fails as well, the event is what is wrong.
+    /// A new version failed before it has had any success: gives the same event to the version before, with the same
+    /// env. If that succeeds it stays; if it fails as well, the event is what is wrong.
     pub(super) fn call_version_before(&mut self, event: &Event, failure: &Failure) -> Option<Outcome> {
         let before = self.before.take()?;
         let failed = std::mem::replace(&mut self.version, before);
