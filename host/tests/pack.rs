@@ -172,6 +172,14 @@ fn a_zip_is_there_as_a_whole_or_not_at_all() {
     assert!(!output.status.success() && text(&output.stderr).contains("can't write folder"));
     let names = fs::read_dir(place.path()).unwrap().count();
     assert_eq!(names, 3, "something was left");
+    assert!(Command::new("mkfifo").arg(place.path().join("pipe")).status().unwrap().success());
+    let output = pack(place.path(), &["libx.so", "--zip", "pipe"]);
+    assert!(!output.status.success() && text(&output.stderr).contains("not a file"), "{}", text(&output.stderr));
+    symlink("target.zip", place.path().join("link.zip")).unwrap();
+    fs::write(place.path().join("target.zip"), b"before").unwrap();
+    assert!(pack(place.path(), &["libx.so", "--zip", "link.zip"]).status.success());
+    assert!(place.path().join("link.zip").is_symlink());
+    assert!(fs::read(place.path().join("target.zip")).unwrap().starts_with(b"PK"));
     let link = place.path().join("old");
     fs::hard_link(place.path().join("x.zip"), &link).unwrap();
     packed(place.path(), &["libx.so"]);

@@ -237,6 +237,23 @@ fn a_file_that_goes_is_told_once_each_time_and_forgotten_when_it_is_back() {
 }
 
 #[test]
+fn a_library_that_the_system_cannot_load_leaves_no_copy() {
+    use std::os::unix::ffi::OsStrExt;
+    let state = tempfile::tempdir().unwrap();
+    let changing = Changing::start("count", &[("STATE_DIR", state.path().to_str().unwrap())]);
+    let mut library = build(1);
+    // A library that it needs gets a name that nothing has.
+    let at = library.windows(9).position(|window| window == b"libgcc_s.").unwrap();
+    library[at + 7] = b'x';
+    replace(&changing.path, &library);
+    let message = changing.wait_for_refusal("load");
+    assert!(message.contains("libgcc_x"), "{message}");
+    let private = fs::read_dir(&state).unwrap().next().unwrap().unwrap().path();
+    let copies = fs::read_dir(private).unwrap().map(Result::unwrap);
+    assert_eq!(copies.filter(|copy| copy.file_name().as_bytes().ends_with(b".so")).count(), 1);
+}
+
+#[test]
 fn a_half_written_file_is_left_until_it_is_whole() {
     let changing = Changing::start("versioned", &[("TRIGGER", "timer")]);
     let library = build(1);

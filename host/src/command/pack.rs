@@ -96,6 +96,11 @@ fn write_zip(files: &[File], path: &Path) -> Result<()> {
 
 /// Puts a file in place in one step, since a host may look at it.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // A link stays a link; a device or pipe is not replaced by a file.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "there is something that is not a file"));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let rights = fs::Permissions::from_mode(0o666);
     let mut file = tempfile::Builder::new().prefix(".").permissions(rights).tempfile_in(folder)?;

@@ -126,5 +126,9 @@ fn sizes_have_units_and_pins_64_digits() {
     }
     assert!(with_output(&[("ZIP_SHA256", "abc")]).unwrap_err().to_string().contains("ZIP_SHA256"));
     assert!(with_output(&[("ZIP_SHA256", &"aB".repeat(32))]).is_ok());
+    let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    assert!(with_output(&[("PLUGIN_PUBLIC_KEY", &format!("untrusted comment: a key\n{key}\n"))]).is_ok());
+    let two = format!("{key}\n{key}");
+    assert!(with_output(&[("PLUGIN_PUBLIC_KEY", &two)]).unwrap_err().to_string().contains("more than one key"));
     assert!(with_output(&[("PLUGIN_PUBLIC_KEY", "abc")]).unwrap_err().to_string().contains("PLUGIN_PUBLIC_KEY"));
 }

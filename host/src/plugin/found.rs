@@ -1,8 +1,9 @@
 //! Reads a library or ZIP, once: hash, signature, manifest and load all use these bytes.
 
 use std::fmt::Write;
-use std::fs::{self, File};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -57,11 +58,8 @@ impl Found {
     pub fn read(path: &Path, zip_max_bytes: u64) -> Result<Found> {
         let name = path.display().to_string();
         let context = || format!("can't read the plugin {name}");
-        let mut file = File::open(path).with_context(context)?;
+        let mut file = open_file(path).with_context(context)?;
         let metadata = file.metadata().with_context(context)?;
-        if !metadata.is_file() {
-            bail!("{name} is not a file");
-        }
         let modified = metadata.modified().with_context(context)?;
         let mut bytes = Vec::new();
         file.by_ref().take(ZIP_MAGIC.len() as u64).read_to_end(&mut bytes).with_context(context)?;
@@ -125,20 +123,26 @@ pub(crate) fn signature_of(path: &Path) -> PathBuf {
 /// Reads a signature, if there is one.
 fn read_signature(path: &Path) -> Result<Option<Vec<u8>>> {
     let context = || format!("can't read the signature {}", path.display());
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => {}
-        // Opening a pipe would wait for somebody who writes to it.
-        Ok(_) => bail!("{}: it is not a file", context()),
+    let file = match open_file(path) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error).with_context(context),
-    }
+    };
     let mut bytes = Vec::new();
-    let file = File::open(path).with_context(context)?;
     file.take(SIGNATURE_MAX_BYTES + 1).read_to_end(&mut bytes).with_context(context)?;
     if bytes.len() as u64 > SIGNATURE_MAX_BYTES {
         bail!("{}: it has more than {SIGNATURE_MAX_BYTES} bytes, so it is none: sign the plugin anew", context());
     }
     Ok(Some(bytes))
+}
+
+/// Opens a file, and nothing else: a pipe would be waited for until somebody writes to it.
+fn open_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file")),
+    }
 }
 
 fn seconds_since_1970(time: SystemTime) -> f64 {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
+use std::fs;
 use std::mem::ManuallyDrop;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -32,8 +33,11 @@ impl Verified {
     pub fn load(self, sink: LogSink) -> Result<Loaded, Refusal> {
         // SAFETY: constructors of the library run here. They are the author's code, which is trusted as the handler
         // is; the file is a private copy whose format and segments were checked, and it stays as it is.
-        let library = unsafe { Library::open(Some(&self.copy), RTLD_NOW | RTLD_LOCAL) }
-            .map_err(|error| Refusal::Loader(in_words(error)))?;
+        let library = unsafe { Library::open(Some(&self.copy), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+            // It is not mapped, and a host that is given many such must not fill its disk. What can't go stays.
+            fs::remove_file(&self.copy).ok();
+            Refusal::Loader(in_words(error))
+        })?;
         let library = ManuallyDrop::new(library);
         mapped().insert(self.sha256.clone());
         // SAFETY: the manifest, written by `export!` beside the symbol, says that it is a handler of ABI version 1.

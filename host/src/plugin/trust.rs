@@ -128,7 +128,11 @@ impl FromStr for PublicKey {
 
     /// Reads the key itself (`RW…`), or what the file minisign.pub holds.
     fn from_str(text: &str) -> Result<PublicKey, String> {
-        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.contains("comment:"));
+        let line = lines.next().unwrap_or_default();
+        if lines.next().is_some() {
+            return Err("there is more than one key: give one".to_owned());
+        }
         let key = minisign_verify::PublicKey::from_base64(line)
             .map_err(|error| format!("{line:?} is no minisign public key, which begins with RW: {error}"))?;
         Ok(PublicKey { key, id: key_id(line) })
