@@ -115,6 +115,7 @@ fn the_key_is_checked_again_on_reload_and_a_signature_may_come_later() {
         ],
     );
     host.wait_until_ready();
+    host.wait_for_log("signatures=\"checked\"");
     assert_eq!(host.status()["plugin"]["signer"], json!({"key_id": key.id, "comment": "for tests"}));
     replace(&place.file, &build(1));
     let status =

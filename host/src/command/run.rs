@@ -50,6 +50,7 @@ async fn until_stopped(config: Config) -> Result<()> {
     if let Some(address) = &config.http {
         http::serve(address, Arc::clone(&board))?;
     }
+    let signatures = if config.loading.trust.public_key.is_some() { "checked" } else { "not checked" };
     let loader = Arc::new(Loader::new(config.loading, config.handler, logging::plugin_sink())?);
     let mut source = Source::new(config.plugin.clone(), &loader);
     let found = tokio::select! {
@@ -64,6 +65,7 @@ async fn until_stopped(config: Config) -> Result<()> {
         sha256 = plugin.verified.sha256,
         handler = plugin.verified.symbol,
         from = %config.plugin,
+        signatures,
         signer = plugin.verified.signer.as_ref().map(|signer| &signer.key_id),
         store = %config.store,
         output_key = config.output.output,
