@@ -154,10 +154,12 @@ fn parse(bytes: &[u8]) -> Result<(Signature, Signer), Distrust> {
     Ok((signature, Signer { key_id, comment }))
 }
 
-/// The number of a key: in key and signature alike, the eight bytes after the algorithm's two, least byte first.
+/// The number of a key: in key and signature alike, the eight bytes after the algorithm's two, least byte first. Written
+/// as minisign does, without leading zeros.
 fn key_id(base64: &str) -> String {
     let bytes = STANDARD.decode(base64).unwrap_or_default();
-    bytes.get(2..10).into_iter().flat_map(|id| id.iter().rev()).map(|byte| format!("{byte:02X}")).collect()
+    let id = bytes.get(2..10).and_then(|id| id.try_into().ok()).map(u64::from_le_bytes).unwrap_or_default();
+    format!("{id:X}")
 }
 
 /// The file, the folder that names it and the one that it really lies in, as far as others than this user and root may
