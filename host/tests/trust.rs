@@ -36,6 +36,20 @@ impl Place {
         child.output().unwrap()
     }
 
+    /// A host that runs it on a timer, with a key.
+    fn host(&self, redis: &Redis, key: &Key, more: &[(&str, &str)]) -> Host {
+        let url = redis.server.url();
+        let mut all = vec![
+            ("STORE_URL", url.as_str()),
+            ("HANDLER_FUNCTION", "versioned"),
+            ("TRIGGER", "timer"),
+            ("RELOAD_PERIOD", "0.02"),
+            ("PLUGIN_PUBLIC_KEY", &key.public),
+        ];
+        all.extend_from_slice(more);
+        Host::start(&self.file, &all)
+    }
+
     /// What inspect, invoke and run say when they refuse it.
     fn refusal(&self, key: &str) -> String {
         let inspected = self.ask("inspect", key);
@@ -103,17 +117,7 @@ fn the_key_is_checked_again_on_reload_and_a_signature_may_come_later() {
     let place = Place::with("libfixture.so", &build(0));
     key.sign(&place.file);
     let redis = Redis::start();
-    let url = redis.server.url();
-    let host = Host::start(
-        &place.file,
-        &[
-            ("STORE_URL", &url),
-            ("HANDLER_FUNCTION", "versioned"),
-            ("TRIGGER", "timer"),
-            ("RELOAD_PERIOD", "0.02"),
-            ("PLUGIN_PUBLIC_KEY", &key.public),
-        ],
-    );
+    let host = place.host(&redis, &key, &[]);
     host.wait_until_ready();
     host.wait_for_log("signatures=\"checked\"");
     assert_eq!(host.status()["plugin"]["signer"], json!({"key_id": key.id, "comment": "for tests"}));
@@ -192,18 +196,8 @@ fn nothing_is_loaded_from_a_folder_that_somebody_put_in_the_private_ones_place()
     let place = Place::with("libfixture.so", &build(0));
     key.sign(&place.file);
     let redis = Redis::start();
-    let (url, state_dir) = (redis.server.url(), state.path().to_str().unwrap());
-    let host = Host::start(
-        &place.file,
-        &[
-            ("STORE_URL", &url),
-            ("HANDLER_FUNCTION", "versioned"),
-            ("TRIGGER", "timer"),
-            ("RELOAD_PERIOD", "0.02"),
-            ("STATE_DIR", state_dir),
-            ("PLUGIN_PUBLIC_KEY", &key.public),
-        ],
-    );
+    let state_dir = state.path().to_str().unwrap();
+    let host = place.host(&redis, &key, &[("STATE_DIR", state_dir)]);
     host.wait_until_ready();
     let private = fs::read_dir(&state).unwrap().next().unwrap().unwrap().path();
     fs::rename(&private, state.path().join("taken")).unwrap();

@@ -76,10 +76,9 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
             let mut stop = stop_signal()?;
             let plugin = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                arrival = arrivals.recv() => match arrival.context("the build's thread ended")? {
-                    Arrival::New(plugin) => *plugin,
-                    Arrival::Failed(not) => return Err(not.into()),
-                    Arrival::Back => bail!("nothing was built"),
+                arrival = arrivals.recv() => match arrival {
+                    Some(Arrival::New(plugin)) => *plugin,
+                    _ => bail!("the build's thread ended"),
                 },
             };
             let output = Keys::of(OUTPUT_KEY)?;

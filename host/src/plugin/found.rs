@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 pub const ZIP_MAX_BYTES: u64 = 64 << 20;
 
 /// The largest library that is taken, in bytes: far more than any plugin has, debug information included.
-pub(super) const LIBRARY_MAX_BYTES: u64 = 512 << 20;
+const LIBRARY_MAX_BYTES: u64 = 512 << 20;
 
 /// More than any minisign signature has.
 pub(super) const SIGNATURE_MAX_BYTES: u64 = 16 << 10;
@@ -100,7 +100,7 @@ impl Found {
 
 impl Kind {
     /// What a file is by its name, or else by how it begins.
-    pub(super) fn of(path: &Path, bytes: &[u8]) -> Kind {
+    fn of(path: &Path, bytes: &[u8]) -> Kind {
         match is_zip_name(path) || bytes.starts_with(ZIP_MAGIC) {
             true => Kind::Zip,
             false => Kind::Library,

@@ -97,8 +97,9 @@ impl Source {
         let (found, mark, etag) = match &self.place {
             Place::Path(finder) => {
                 let file = find(&finder.path, &finder.handler)?;
-                let (mark, found) = finder.read(&file)?;
-                (found, Some(mark), None)
+                // Made before the file is read, so that a change meanwhile is seen.
+                let mark = Mark::of(&file, finder.signed)?;
+                (finder.read(&file)?, Some(mark), None)
             }
             Place::Server(download) => {
                 let Downloaded { found, etag } = download.fetch(None).await?.context("the server sent nothing")?;
@@ -157,13 +158,13 @@ impl Finder {
             return Ok(None);
         }
         let in_place = before.is_some_and(|before| before.is_same_file(&mark));
-        let (mark, found) = self.read(&file)?;
+        let found = self.read(&file)?;
         if let Some(given) = given.as_mut().filter(|given| given.is(&found)) {
             given.mark = Some(mark);
             return Ok(None);
         }
         sleep(if in_place { QUIET_IN_PLACE } else { QUIET }).await;
-        let (_, again) = self.read(&find(&self.path, &self.handler)?)?;
+        let again = self.read(&find(&self.path, &self.handler)?)?;
         let read = Given::new(&found, Some(mark), None);
         if !read.is(&again) {
             return Ok(None);
@@ -172,11 +173,9 @@ impl Finder {
         Ok(Some(found))
     }
 
-    /// Reads the file; the mark was made before, so that a change meanwhile is seen.
-    fn read(&self, file: &Path) -> Result<(Mark, Found)> {
-        let mark = Mark::of(file, self.signed)?;
+    fn read(&self, file: &Path) -> Result<Found> {
         let found = Found::read(file, self.zip_max_bytes)?;
-        Ok((mark, if self.signed { found.with_signature()? } else { found }))
+        if self.signed { found.with_signature() } else { Ok(found) }
     }
 }
 
