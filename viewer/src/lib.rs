@@ -1,0 +1,11 @@
+//! A window that shows what a plugin-host makes of its inputs: values with their age, gauges, bars and history.
+//!
+//! The way of the data: `connection` (threads; the network) sends an [`state::Event`], [`state::State`] takes it in,
+//! `ui` draws the state and gives back what the user wants as an [`state::Action`], `app` hands that to the state and
+//! what follows from it to the connection. `model` is what the words mean: pure functions and types.
+#![forbid(unsafe_code)]
+
+pub mod model;
+
+pub mod profile;
+pub mod state;

@@ -1,0 +1,4 @@
+//! The program `plugin-viewer`.
+#![forbid(unsafe_code)]
+
+fn main() {}

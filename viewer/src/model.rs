@@ -1,0 +1,26 @@
+//! What the data mean: documents, readings, levels, freshness, history. Nothing in here knows a clock, a file or a
+//! network; times come in as [`Moment`]s.
+
+mod changes;
+mod document;
+mod freshness;
+mod history;
+mod host;
+mod layout;
+mod level;
+mod moment;
+mod order;
+mod reading;
+mod summary;
+
+pub use changes::changed_fields;
+pub use document::{Document, Unreadable};
+pub use freshness::{Freshness, LATE_PERIODS, STALE_PERIODS};
+pub use history::{History, Segment, Series};
+pub use host::HostStatus;
+pub use layout::{HOTTEST, Layout};
+pub use level::{Level, Thresholds};
+pub use moment::Moment;
+pub use order::natural;
+pub use reading::{Cpu, Reading};
+pub use summary::Summary;

@@ -1,0 +1,458 @@
+//! All that is shown, and the two ways in which it changes: what the connection tells, and what the user wants. No
+//! clock, file or network in here.
+
+mod action;
+mod event;
+mod records;
+mod settings;
+mod shown;
+
+use std::path::PathBuf;
+
+use crate::model::{Document, Freshness, History, HostStatus, Moment};
+use crate::profile::{Profile, Secret, Target};
+
+pub use action::{Action, Chart, Effect, Form, Format, View};
+pub use event::{Event, Follow, Found, Key, Phase, Progress, Step};
+pub use records::Records;
+pub use settings::{Order, Palette, Settings, Theme};
+pub use shown::Shown;
+
+/// The period where neither user nor host says one, in seconds: the Python runtime's.
+const USUAL_PERIOD: f64 = 5.0;
+
+/// How long a notice is shown, in seconds.
+const NOTICE_SECONDS: f64 = 8.0;
+
+/// All that is shown.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// What is connected to, or was last.
+    pub target: Option<Target>,
+    /// How the connection is doing.
+    pub phase: Phase,
+    /// The newest values; while the display is frozen they go on underneath.
+    current: Snapshot,
+    /// What was shown when the display was frozen.
+    frozen: Option<Box<Snapshot>>,
+    /// Numbers of past results.
+    pub history: History,
+    /// Past results as they came.
+    pub records: Records,
+    /// The page.
+    pub view: View,
+    /// The user's choices.
+    pub settings: Settings,
+    /// What is typed into the form.
+    pub form: Form,
+    /// What is wrong with the form.
+    pub form_faults: Vec<String>,
+    /// Saved profiles.
+    pub profiles: Vec<Profile>,
+    /// The text that tables are searched for.
+    pub search: String,
+    /// How the history is looked at.
+    pub chart: Chart,
+    /// What lies over the page.
+    pub over: Option<Over>,
+    /// Where an export goes.
+    pub export_path: String,
+    notice: Option<Notice>,
+    connecting: [Progress; 3],
+    /// The connection was lost since the newest result.
+    interrupted: bool,
+    /// Nothing has been read since the connection was made.
+    fresh_connection: bool,
+    /// The newest result of the store's history, and when it was written.
+    past: Option<(Moment, Document)>,
+}
+
+/// What lies over the page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// The keys.
+    Help,
+    /// The settings.
+    Settings,
+    /// Where to export to.
+    Export,
+}
+
+/// What is shown of the three keys.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// The newest result.
+    pub output: Shown,
+    /// The raw input.
+    pub input: Shown,
+    /// What the host says of itself.
+    pub host: Option<HostStatus>,
+    /// When it was frozen; none while it is live.
+    pub frozen_at: Option<Moment>,
+}
+
+/// A sentence that goes by itself.
+#[derive(Debug, Clone)]
+struct Notice {
+    text: String,
+    until: Moment,
+}
+
+/// How it stands with the connection, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// None is wanted.
+    Idle,
+    /// Finding out where to go.
+    Resolving,
+    /// Connecting and logging in.
+    Authenticating,
+    /// Connected, with new values coming.
+    Live,
+    /// Connected, and no new value for two periods.
+    Late,
+    /// Broken, to be tried again.
+    Retrying,
+    /// It can't go on without the user.
+    NeedsYou,
+}
+
+impl State {
+    /// Nothing is connected yet.
+    pub fn new(settings: Settings, profiles: Vec<Profile>, export_path: String) -> State {
+        State {
+            target: None,
+            phase: Phase::Idle,
+            current: Snapshot::default(),
+            frozen: None,
+            history: History::default(),
+            records: Records::default(),
+            view: View::Overview,
+            settings,
+            form: Form::default(),
+            form_faults: Vec::new(),
+            profiles,
+            search: String::new(),
+            chart: Chart::default(),
+            over: None,
+            export_path,
+            notice: None,
+            connecting: Default::default(),
+            interrupted: false,
+            fresh_connection: true,
+            past: None,
+        }
+    }
+
+    /// What is shown: the newest values, or those of when the display was frozen.
+    pub fn shown(&self) -> &Snapshot {
+        self.frozen.as_deref().unwrap_or(&self.current)
+    }
+
+    /// The time that ages are told for: now, or when the display was frozen.
+    pub fn time(&self, now: Moment) -> Moment {
+        self.shown().frozen_at.unwrap_or(now)
+    }
+
+    /// Seconds between results: the user's word, else the host's, else 5.
+    pub fn period(&self) -> f64 {
+        let said = self.target.as_ref().and_then(|target| target.period);
+        said.or_else(|| self.current.host.as_ref().and_then(HostStatus::usable_period)).unwrap_or(USUAL_PERIOD)
+    }
+
+    /// Whether the result may be taken for what is now.
+    pub fn freshness(&self, now: Moment) -> Option<Freshness> {
+        self.shown().output.freshness(self.time(now), self.period())
+    }
+
+    /// How it stands with the connection.
+    pub fn standing(&self, now: Moment) -> Standing {
+        match self.phase {
+            Phase::Idle => Standing::Idle,
+            Phase::Resolving => Standing::Resolving,
+            Phase::Authenticating => Standing::Authenticating,
+            Phase::Retrying { .. } => Standing::Retrying,
+            Phase::NeedsYou => Standing::NeedsYou,
+            Phase::Live(_) => match self.current.output.freshness(now, self.period()) {
+                Some(Freshness::Fresh | Freshness::Unconfirmed) => Standing::Live,
+                Some(Freshness::Late | Freshness::Stale) | None => Standing::Late,
+            },
+        }
+    }
+
+    /// What is told for a few seconds.
+    pub fn notice(&self, now: Moment) -> Option<&str> {
+        self.notice.as_ref().filter(|notice| now < notice.until).map(|notice| notice.text.as_str())
+    }
+
+    /// Tells something for a few seconds.
+    pub fn notify(&mut self, text: String, now: Moment) {
+        self.notice = Some(Notice { text, until: now + NOTICE_SECONDS });
+    }
+
+    /// Every step of connecting with how far it is.
+    pub fn steps(&self) -> Vec<(Step, Progress)> {
+        let [ssh, reach, login] = self.connecting.clone();
+        let connected = matches!(self.phase, Phase::Live(_));
+        let [key, json, fields] = if connected { self.value_steps() } else { Default::default() };
+        Step::ALL.into_iter().zip([ssh, reach, login, key, json, fields]).collect()
+    }
+
+    fn value_steps(&self) -> [Progress; 3] {
+        let failed = |why: String, advice: &str| Progress::Failed { why, advice: advice.to_owned() };
+        let waiting = Progress::default;
+        let key = self.target.as_ref().map(|target| target.keys.output.as_str()).unwrap_or_default();
+        let present = || Progress::Done(format!("{key} holds a value"));
+        match &self.current.output.found {
+            None => [Progress::Running(format!("reading {key}")), waiting(), waiting()],
+            Some(Found::Nothing) => [
+                failed(
+                    format!("key {key:?} isn't there"),
+                    "See whether the host runs and its input is being written, and whether this is its output key.",
+                ),
+                waiting(),
+                waiting(),
+            ],
+            Some(Found::Refused(why)) => {
+                [failed(why.clone(), "Name the key that the host writes its results to."), waiting(), waiting()]
+            }
+            Some(Found::Unreadable(why)) => [
+                present(),
+                failed(why.to_string(), "See what else writes to this key; the host writes JSON objects."),
+                waiting(),
+            ],
+            Some(Found::Document(document)) => {
+                let size = format!("{} fields, {} bytes", document.fields().len(), document.bytes().len());
+                [present(), Progress::Done(size), self.fields_step()]
+            }
+        }
+    }
+
+    fn fields_step(&self) -> Progress {
+        let reading = &self.current.output.reading;
+        if !reading.faults.is_empty() {
+            return Progress::Failed {
+                why: reading.faults.join("; "),
+                advice: "The other fields are shown. See the handler that writes these.".to_owned(),
+            };
+        }
+        let figures = [(reading.egress.is_some(), "egress"), (reading.cache.is_some(), "cache")];
+        let mut found: Vec<String> = figures.iter().filter(|(is, _)| *is).map(|(_, name)| (*name).to_owned()).collect();
+        if !reading.cpus.is_empty() {
+            found.push(format!("{} CPUs", reading.cpus.len()));
+        }
+        if found.is_empty() {
+            return Progress::Failed {
+                why: "none of the fields that gauges and bars show is there".to_owned(),
+                advice: "What there is stands under Data. The metrics plugin writes percent-network-egress, \
+                         percent-memory-cache and avg-util-cpuN-60sec."
+                    .to_owned(),
+            };
+        }
+        Progress::Done(found.join(", "))
+    }
+
+    /// Takes in what the connection tells.
+    pub fn apply(&mut self, event: Event) {
+        match event {
+            Event::Phase(phase) => self.enter(phase),
+            Event::Step(step, progress) => {
+                if let Some(place) = Step::ALL.iter().position(|known| *known == step)
+                    && let Some(slot) = self.connecting.get_mut(place)
+                {
+                    *slot = progress;
+                }
+            }
+            Event::Past(entries) => self.take_past(entries),
+            Event::Look { key: Key::Output, found, at } => self.take_output(found, at),
+            Event::Look { key: Key::Input, found, at } => {
+                self.current.input.take(found, at, None);
+            }
+            Event::Look { key: Key::Status, found, .. } => {
+                self.current.host = match found {
+                    Found::Document(document) => HostStatus::read(document.bytes()),
+                    _ => None,
+                };
+            }
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        let was_live = matches!(self.phase, Phase::Live(_));
+        let is_live = matches!(phase, Phase::Live(_));
+        if was_live && !is_live {
+            self.interrupted = true;
+        }
+        if is_live && !was_live {
+            self.fresh_connection = true;
+        }
+        if matches!(phase, Phase::Resolving) {
+            self.connecting = Default::default();
+        }
+        if matches!(phase, Phase::NeedsYou) {
+            self.view = View::Connection;
+        }
+        self.phase = phase;
+    }
+
+    fn take_past(&mut self, entries: Vec<(Moment, Document)>) {
+        // What came live before the connection broke stands in the store's history too, at about the same time.
+        let known = self.current.output.document.clone();
+        let from = entries
+            .iter()
+            .rposition(|(_, document)| known.as_ref().is_some_and(|known| known.bytes() == document.bytes()))
+            .map_or(0, |place| place + 1);
+        self.past = entries.last().cloned();
+        for (at, document) in entries.into_iter().skip(from) {
+            self.record(at, &document);
+        }
+    }
+
+    fn take_output(&mut self, found: Found, at: Moment) {
+        let first = std::mem::replace(&mut self.fresh_connection, false);
+        let past = self.past.take().filter(|_| first);
+        let (written, recorded) = match (&found, past) {
+            (Found::Document(document), Some((written, last))) if last.bytes() == document.bytes() => {
+                (Some(written), true)
+            }
+            // What comes while one looks has just been written; what was there before may be of any age.
+            _ if !first => (Some(at), false),
+            _ => (None, false),
+        };
+        if self.current.output.take(found, at, written)
+            && !recorded
+            && let Some(document) = self.current.output.document.clone()
+        {
+            self.record(at, &document);
+        }
+    }
+
+    fn record(&mut self, at: Moment, document: &Document) {
+        if self.history.newest().is_some_and(|newest| at <= newest) {
+            return;
+        }
+        let fields = document.fields();
+        let numbers = fields.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_f64()?)));
+        // Known figures first, since only so many fields are kept.
+        let (known, others): (Vec<_>, Vec<_>) = numbers.partition(|(name, _)| crate::model::Reading::knows(name));
+        self.history.push(at, self.interrupted, known.into_iter().chain(others));
+        self.records.push(at, document);
+        self.interrupted = false;
+    }
+
+    /// Does what the user wants; gives what follows outside the state.
+    pub fn act(&mut self, action: Action, now: Moment) -> Vec<Effect> {
+        match action {
+            Action::Show(view) => self.view = view,
+            Action::Edit(form) => {
+                self.form = form;
+                self.form_faults.clear();
+            }
+            Action::Connect => return self.connect(),
+            Action::Open(profile) => {
+                if profile != self.form.profile {
+                    self.form = Form { profile, secret: Secret::None };
+                }
+                return self.connect();
+            }
+            Action::Save => {
+                let profile = Profile { name: self.form.profile.title(), ..self.form.profile.clone() };
+                if let Err(faults) = profile.target(Secret::None) {
+                    self.form_faults = faults;
+                    return Vec::new();
+                }
+                self.form.profile = profile.clone();
+                self.profiles.retain(|saved| saved.name != profile.name);
+                self.profiles.push(profile);
+                self.profiles.sort_by(|a, b| crate::model::natural(&a.name, &b.name));
+                return vec![Effect::Keep];
+            }
+            Action::Remove(name) => {
+                self.profiles.retain(|saved| saved.name != name);
+                return vec![Effect::Keep];
+            }
+            Action::Retry => return if self.target.is_some() { vec![Effect::Retry] } else { Vec::new() },
+            Action::Disconnect => return vec![Effect::Disconnect],
+            Action::ToggleFreeze => self.toggle_freeze(now),
+            Action::Set(settings) => {
+                self.settings = Settings { thresholds: settings.thresholds.in_order(), ..settings };
+                return vec![Effect::Keep];
+            }
+            Action::ToggleSettings => self.toggle(Over::Settings),
+            Action::ToggleHelp => self.toggle(Over::Help),
+            Action::ToggleExport => self.toggle(Over::Export),
+            Action::Search(text) => self.search = text,
+            Action::Chart(chart) => self.chart = chart,
+            Action::ExportPath(path) => self.export_path = path,
+            Action::Export(format) => {
+                self.over = None;
+                return vec![Effect::Export(format, PathBuf::from(self.export_path.trim()))];
+            }
+            Action::Replay(path) => return vec![Effect::Replay(path)],
+            Action::Dismiss => self.over = None,
+        }
+        Vec::new()
+    }
+
+    fn connect(&mut self) -> Vec<Effect> {
+        match self.form.profile.target(self.form.secret.clone()) {
+            Ok(target) => {
+                self.watch(target.clone());
+                vec![Effect::Connect(Box::new(target)), Effect::Keep]
+            }
+            Err(faults) => {
+                self.form_faults = faults;
+                self.view = View::Connection;
+                Vec::new()
+            }
+        }
+    }
+
+    /// Begins anew with another target; what was seen of the one before is gone, unless it is the same place.
+    pub fn watch(&mut self, target: Target) {
+        let same = self.target.as_ref().is_some_and(|before| {
+            let place = |target: &Target| {
+                (target.ssh.clone(), target.address.to_string(), target.keys.output.clone(), target.input_key.clone())
+            };
+            place(before) == place(&target)
+        });
+        if !same {
+            self.current = Snapshot::default();
+            self.frozen = None;
+            self.history = History::default();
+            self.records = Records::default();
+        }
+        self.past = None;
+        self.form = Form { profile: target.profile.clone(), secret: target.secret.clone() };
+        self.form_faults.clear();
+        self.target = Some(target);
+        self.interrupted = true;
+        self.view = View::Overview;
+    }
+
+    fn toggle(&mut self, over: Over) {
+        self.over = if self.over == Some(over) { None } else { Some(over) };
+    }
+
+    fn toggle_freeze(&mut self, now: Moment) {
+        self.frozen = match self.frozen.take() {
+            Some(_) => None,
+            None => Some(Box::new(Snapshot { frozen_at: Some(now), ..self.current.clone() })),
+        };
+    }
+}
+
+impl Standing {
+    /// The word that stands beside the colour.
+    pub fn word(self) -> &'static str {
+        match self {
+            Standing::Idle => "idle",
+            Standing::Resolving => "resolving",
+            Standing::Authenticating => "authenticating",
+            Standing::Live => "live",
+            Standing::Late => "late",
+            Standing::Retrying => "retrying",
+            Standing::NeedsYou => "needs you",
+        }
+    }
+}

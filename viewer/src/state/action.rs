@@ -1,0 +1,120 @@
+//! What the user wants, and what follows from it outside the state.
+
+use std::path::PathBuf;
+
+use super::settings::Settings;
+use crate::profile::{Profile, Secret, Target};
+
+/// What the user wants.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Look at another page.
+    Show(View),
+    /// The form holds this now.
+    Edit(Form),
+    /// Connect to what the form holds.
+    Connect,
+    /// Connect to a saved profile.
+    Open(Profile),
+    /// Save the form's profile under its name.
+    Save,
+    /// Remove the saved profile of this name.
+    Remove(String),
+    /// Try again now.
+    Retry,
+    /// End the connection.
+    Disconnect,
+    /// Hold what is shown, or go on.
+    ToggleFreeze,
+    /// Other choices.
+    Set(Settings),
+    /// Open or close the settings.
+    ToggleSettings,
+    /// Show only fields that contain this text.
+    Search(String),
+    /// How the history is looked at.
+    Chart(Chart),
+    /// Show the help, or close it.
+    ToggleHelp,
+    /// Open or close the export dialog.
+    ToggleExport,
+    /// The export goes to this path.
+    ExportPath(String),
+    /// Write the results that are kept to a file.
+    Export(Format),
+    /// Play a recorded file.
+    Replay(PathBuf),
+    /// Close what lies over the page.
+    Dismiss,
+}
+
+/// A page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum View {
+    /// Values now, with a small history.
+    #[default]
+    Overview,
+    /// All lines, large.
+    History,
+    /// Tables and trees.
+    Data,
+    /// The form, and why there is no connection.
+    Connection,
+}
+
+impl View {
+    /// All pages, in the order of their keys 1, 2, 3 …
+    pub const ALL: [View; 4] = [View::Overview, View::History, View::Data, View::Connection];
+}
+
+/// What is typed into the form.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Form {
+    /// What may be saved.
+    pub profile: Profile,
+    /// What may not.
+    pub secret: Secret,
+}
+
+/// How the history is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chart {
+    /// Whether the newest result stays in sight.
+    pub live: bool,
+    /// How many seconds are in sight while it does.
+    pub window: f64,
+    /// The lines that are hidden, by their fields.
+    pub hidden: std::collections::BTreeSet<String>,
+}
+
+impl Default for Chart {
+    fn default() -> Chart {
+        Chart { live: true, window: 600.0, hidden: std::collections::BTreeSet::new() }
+    }
+}
+
+/// The form of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The numbers, one row a result.
+    Csv,
+    /// The results as they came, one line each.
+    JsonLines,
+}
+
+/// What follows from an action outside the state.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Connect there, and drop any other connection.
+    Connect(Box<Target>),
+    /// Try again now.
+    Retry,
+    /// Drop the connection.
+    Disconnect,
+    /// Keep profiles and settings.
+    Keep,
+    /// Write an export.
+    Export(Format, PathBuf),
+    /// Play a recorded file.
+    Replay(PathBuf),
+}
