@@ -1,7 +1,7 @@
 //! Where a store is: `redis://…` or `sqlite:PATH`, taken from text and shown without its password.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
@@ -82,6 +82,14 @@ impl Address {
     /// The server's port; 0 for SQLite.
     pub fn port(&self) -> u16 {
         self.tcp().1
+    }
+
+    /// The SQLite file; `None` for a server.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Sqlite(path) => Some(path),
+            Place::Redis(_) => None,
+        }
     }
 
     /// Whether the address itself holds a password, as the flag of a program must not.

@@ -41,6 +41,9 @@ pub enum Cause {
     /// It is never overwritten.
     #[error("{0}")]
     Corrupt(String),
+    /// The store can't do this at all: others can.
+    #[error("{0}")]
+    Unsupported(String),
     /// Anything else, in the store's own words.
     #[error("{0}")]
     Other(String),

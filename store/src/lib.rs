@@ -32,7 +32,9 @@
 mod address;
 mod credentials;
 mod keys;
+mod options;
 mod store;
+mod watch;
 
 mod commit;
 mod error;
@@ -47,4 +49,6 @@ pub use commit::{Commit, Committed, Entry, Saved};
 pub use credentials::{Credentials, Password};
 pub use error::{Cause, Error};
 pub use keys::{Keys, KeysError};
+pub use options::{Access, Opening, Options, Stream, Transport};
 pub use store::Store;
+pub use watch::{Change, Watch};

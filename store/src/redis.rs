@@ -5,15 +5,16 @@ mod fault;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::redis::streams::StreamRangeReply;
 use ::redis::{ConnectionInfo, Script, cmd};
 
 use crate::commit::{Commit, Committed, Entry, Saved, parse_sequence};
-use crate::credentials::Credentials;
 use crate::error::{Cause, Outcome};
 use crate::keys::Keys;
+use crate::options::Options;
+use crate::watch::Watch;
 use connection::Connection;
 
 /// See `redis/commit.lua`. The client names it by its hash, and sends it whole where the server answers that it
@@ -28,8 +29,18 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    pub fn new(server: ConnectionInfo, credentials: Credentials) -> Redis {
-        Redis { connection: Connection::new(server, credentials) }
+    pub fn new(server: ConnectionInfo, options: Options) -> Redis {
+        Redis { connection: Connection::new(server, options) }
+    }
+
+    pub async fn watch(&self, keys: &[&str]) -> Outcome<Watch> {
+        self.connection.watch(keys).await
+    }
+
+    pub async fn now(&self) -> Outcome<SystemTime> {
+        let (seconds, microseconds): (u64, u32) =
+            self.connection.use_for("", async |server| cmd("TIME").query_async(server).await).await?;
+        Ok(UNIX_EPOCH + Duration::new(seconds, microseconds.saturating_mul(1_000)))
     }
 
     pub async fn ping(&self) -> Outcome<()> {

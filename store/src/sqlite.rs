@@ -13,19 +13,21 @@ use rusqlite::{Transaction, TransactionBehavior};
 use crate::commit::{Commit, Committed, Entry, Saved, parse_sequence};
 use crate::error::{Cause, Outcome};
 use crate::keys::Keys;
+use crate::options::Access;
 use file::File;
 use tables::Kind;
 
 #[derive(Clone)]
 pub(crate) struct Sqlite {
     path: PathBuf,
+    access: Access,
     /// A plain mutex: it is only taken on threads that may block. SQLite lets one writer in at a time anyway.
     file: Arc<Mutex<Option<File>>>,
 }
 
 impl Sqlite {
-    pub fn new(path: PathBuf) -> Sqlite {
-        Sqlite { path, file: Arc::default() }
+    pub fn new(path: PathBuf, access: Access) -> Sqlite {
+        Sqlite { path, access, file: Arc::default() }
     }
 
     pub async fn ping(&self) -> Outcome<()> {
@@ -142,7 +144,7 @@ impl Sqlite {
             let mut slot = this.file.lock().unwrap_or_else(PoisonError::into_inner);
             let file = match slot.take().filter(File::is_in_place) {
                 Some(file) => slot.insert(file),
-                None => slot.insert(File::open(&this.path)?),
+                None => slot.insert(File::open(&this.path, this.access)?),
             };
             let outcome = file.transact(behavior, operation);
             // A file that broke is opened anew by the next operation, as a connection would be.

@@ -2,22 +2,25 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::address::{Address, Place};
 use crate::commit::{Commit, Committed, Entry, Saved};
 use crate::credentials::Credentials;
-use crate::error::{Error, Outcome};
+use crate::error::{Cause, Error, Outcome};
 use crate::keys::Keys;
+use crate::options::Options;
 use crate::redis::Redis;
 use crate::sqlite::Sqlite;
+use crate::watch::Watch;
 
 /// A store, in Redis or in a SQLite file. Cheap to clone; clones share one connection.
 ///
 /// Nothing is opened until first use. A connection that broke is made anew by the next operation, with credentials
 /// read afresh. No operation tries again by itself: how long to wait is the caller's to decide. All of them need a
 /// tokio runtime with I/O and time enabled, and end with an error rather than wait for ever: after 5 s on Redis where
-/// there is a connection, after 10 s where one must be made; on SQLite 5 s after another process took the lock.
+/// there is a connection, after 10 s where one must be made (both unless [`Options`] say otherwise); on SQLite 5 s
+/// after another process took the lock.
 #[derive(Clone)]
 pub struct Store {
     address: Arc<Address>,
@@ -32,9 +35,14 @@ enum Backend {
 impl Store {
     /// The store at `address`, whose credentials give way to `credentials` where these are set.
     pub fn new(address: Address, credentials: Credentials) -> Store {
+        Store::with(address, Options { credentials, ..Options::default() })
+    }
+
+    /// The store at `address`, reached and used as the options say.
+    pub fn with(address: Address, options: Options) -> Store {
         let backend = match address.place() {
-            Place::Redis(server) => Backend::Redis(Box::new(Redis::new(server.clone(), credentials))),
-            Place::Sqlite(path) => Backend::Sqlite(Sqlite::new(path.clone())),
+            Place::Redis(server) => Backend::Redis(Box::new(Redis::new(server.clone(), options))),
+            Place::Sqlite(path) => Backend::Sqlite(Sqlite::new(path.clone(), options.access)),
         };
         Store { address: Arc::new(address), backend: Arc::new(backend) }
     }
@@ -55,6 +63,37 @@ impl Store {
             Backend::Sqlite(sqlite) => sqlite.ping().await,
         };
         self.told(outcome, || "ping".to_owned())
+    }
+
+    /// The store's clock: that of the Redis server, which names the entries of histories; on SQLite this machine's.
+    ///
+    /// # Errors
+    ///
+    /// The store fails.
+    pub async fn now(&self) -> Result<SystemTime, Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.now().await,
+            Backend::Sqlite(_) => Ok(SystemTime::now()),
+        };
+        self.told(outcome, || "ask for the time".to_owned())
+    }
+
+    /// Asks to be told of each write to one of `keys` by others. The store's one connection is made anew for it, and
+    /// carries both: what is asked and what is told. At most one watch is told at a time; a second takes its place.
+    ///
+    /// It uses RESP3 and `CLIENT TRACKING ON BCAST NOLOOP`
+    /// (<https://redis.io/docs/latest/develop/reference/client-side-caching/>), which need no setting on the server.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::Cause::Unsupported) on SQLite, before Redis 6, and where the user has no right to
+    /// `CLIENT TRACKING`: the keys can still be read every now and then. Otherwise the store fails.
+    pub async fn watch(&self, keys: &[&str]) -> Result<Watch, Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.watch(keys).await,
+            Backend::Sqlite(_) => Err(Cause::Unsupported("a SQLite file tells nobody of writes".to_owned())),
+        };
+        self.told(outcome, || format!("watch keys {keys:?}"))
     }
 
     /// The bytes under `key`, or `None` where there are none.

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 use super::fault;
 use super::tables::SCHEMA;
 use crate::error::{Cause, Outcome};
+use crate::options::Access;
 
 /// How long to wait for another process that writes. Transactions take milliseconds: whoever holds the lock longer is
 /// stopped.
@@ -38,22 +39,32 @@ type Identity = (u64, u64);
 type Identity = ();
 
 impl File {
-    /// Opens the store at `path`, creating it and its folder if need be.
-    pub fn open(path: &Path) -> Outcome<File> {
+    /// Opens the store at `path`; creates it and its folder if need be and that is allowed.
+    pub fn open(path: &Path, access: Access) -> Outcome<File> {
+        // Without URI: a path that starts with "file:" is a path.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        if access == Access::Existing {
+            let mut file = File::connect(path, flags)?;
+            file.connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| fault::cause_of(&error))?;
+            file.transact(TransactionBehavior::Deferred, recognise)?;
+            return Ok(file);
+        }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder {
             fs::create_dir_all(folder).map_err(|error| {
                 Cause::Unreachable(format!("folder {} can't be created: {error}", folder.display()))
             })?;
         }
-        // Without URI: a path that starts with "file:" is a path.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut file = File::connect(path, flags | OpenFlags::SQLITE_OPEN_CREATE)?;
+        file.prepare()?;
+        Ok(file)
+    }
+
+    fn connect(path: &Path, flags: OpenFlags) -> Outcome<File> {
         let connection = Connection::open_with_flags(path, flags).map_err(|error| fault::cause_of(&error))?;
         let identity = identity(path)
             .ok_or_else(|| Cause::Unreachable("the file vanished while it was being opened".to_owned()))?;
-        let mut file = File { connection, path: path.to_owned(), identity };
-        file.prepare()?;
-        Ok(file)
+        Ok(File { connection, path: path.to_owned(), identity })
     }
 
     /// Whether the file at the path is still this one. A file that was removed or replaced takes no more writes that
@@ -97,21 +108,39 @@ impl File {
 /// Creates the tables in an empty file, and refuses a file that isn't of this crate or is of a later version of it.
 fn migrate(transaction: &Transaction<'_>) -> Outcome<()> {
     let told = |error: rusqlite::Error| fault::cause_of(&error);
-    let number = |query| transaction.query_row(query, [], |row| row.get::<_, i64>(0)).map_err(told);
-    let version = number("PRAGMA user_version")?;
-    match (number("PRAGMA application_id")?, version) {
-        (0, 0) if number("SELECT count(*) FROM sqlite_schema")? == 0 => {
-            transaction.execute_batch(SCHEMA).map_err(told)?;
-            transaction.pragma_update(None, "application_id", APPLICATION).map_err(told)?;
-            transaction.pragma_update(None, "user_version", VERSION).map_err(told)
-        }
+    if !is_empty(transaction)? {
+        return recognise(transaction);
+    }
+    transaction.execute_batch(SCHEMA).map_err(told)?;
+    transaction.pragma_update(None, "application_id", APPLICATION).map_err(told)?;
+    transaction.pragma_update(None, "user_version", VERSION).map_err(told)
+}
+
+/// Refuses a file that isn't of this crate or is of a later version of it.
+fn recognise(transaction: &Transaction<'_>) -> Outcome<()> {
+    let version = number(transaction, "PRAGMA user_version")?;
+    match (number(transaction, "PRAGMA application_id")?, version) {
         (APPLICATION, VERSION) => Ok(()),
         (APPLICATION, _) => Err(Cause::Corrupt(format!(
             "the file has schema version {version}, and this program knows {VERSION}: use the newer program, or name \
              another file"
         ))),
+        _ if is_empty(transaction)? => Err(Cause::Unavailable("the file is empty as yet".to_owned())),
         _ => Err(Cause::Corrupt("the file is another program's database: name another file".to_owned())),
     }
+}
+
+fn is_empty(transaction: &Transaction<'_>) -> Outcome<bool> {
+    for query in ["PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema"] {
+        if number(transaction, query)? != 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn number(transaction: &Transaction<'_>, query: &str) -> Outcome<i64> {
+    transaction.query_row(query, [], |row| row.get(0)).map_err(|error| fault::cause_of(&error))
 }
 
 fn patiently<T>(mut attempt: impl FnMut() -> rusqlite::Result<T>) -> rusqlite::Result<T> {

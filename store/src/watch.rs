@@ -1,0 +1,163 @@
+//! Who is told of writes to keys, and what.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::Notify;
+
+/// What happened to a watched key, or to the watching.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The key was written, removed, or ran out of time. Several writes between two calls of [`Watch::next`] are told
+    /// once.
+    Written(String),
+    /// The connection is gone: nothing is told until an operation has made a new one.
+    Lost,
+    /// There is a new connection, and writes are told again. Those in between were not: read the keys.
+    Restored,
+}
+
+/// Tells of writes to keys by others; the store's own writes are not told. Ends when it is dropped.
+#[derive(Debug)]
+pub struct Watch {
+    board: Arc<Board>,
+}
+
+/// What has not been told yet: a mark a key, so that it can't grow while nobody asks.
+#[derive(Debug)]
+pub(crate) struct Board {
+    keys: Vec<String>,
+    pending: Mutex<Pending>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    written: BTreeSet<usize>,
+    lost: bool,
+    restored: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(keys: &[&str]) -> Watch {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        Watch { board: Arc::new(Board { keys, pending: Mutex::default(), news: Notify::new() }) }
+    }
+
+    pub(crate) fn board(&self) -> Weak<Board> {
+        Arc::downgrade(&self.board)
+    }
+
+    /// Forgets what was marked so far.
+    pub(crate) fn begin(&self) {
+        *self.board.pending() = Pending::default();
+    }
+
+    /// Waits for the next change. Nothing is lost if the future is dropped before it ends.
+    pub async fn next(&mut self) -> Change {
+        loop {
+            if let Some(change) = self.board.take() {
+                return change;
+            }
+            self.board.news.notified().await;
+        }
+    }
+}
+
+impl Board {
+    /// What the server has to tell of: the shortest of the keys that begin alike, since it refuses prefixes that
+    /// overlap.
+    pub fn prefixes(&self) -> Vec<&str> {
+        let mut sorted: Vec<&str> = self.keys.iter().map(String::as_str).collect();
+        sorted.sort_unstable();
+        let mut prefixes: Vec<&str> = Vec::new();
+        for key in sorted {
+            if !prefixes.last().is_some_and(|shorter| key.starts_with(shorter)) {
+                prefixes.push(key);
+            }
+        }
+        prefixes
+    }
+
+    /// Takes in what a server, or the client for it, says unasked.
+    pub fn take_in(&self, push: &PushInfo) {
+        match push.kind {
+            PushKind::Invalidate => self.mark(|pending| match push.data.first() {
+                Some(Value::Array(written)) => pending.written.extend(written.iter().filter_map(|key| self.place(key))),
+                // All keys at once: the database was flushed.
+                _ => pending.written.extend(0..self.keys.len()),
+            }),
+            PushKind::Disconnection => self.mark(|pending| {
+                pending.lost = true;
+                pending.restored = false;
+            }),
+            _ => {}
+        }
+    }
+
+    pub fn restored(&self) {
+        self.mark(|pending| pending.restored = true);
+    }
+
+    fn place(&self, key: &Value) -> Option<usize> {
+        let Value::BulkString(bytes) = key else { return None };
+        self.keys.iter().position(|watched| watched.as_bytes() == bytes)
+    }
+
+    fn mark(&self, mark: impl FnOnce(&mut Pending)) {
+        mark(&mut self.pending());
+        self.news.notify_one();
+    }
+
+    fn take(&self) -> Option<Change> {
+        let mut pending = self.pending();
+        if std::mem::take(&mut pending.lost) {
+            return Some(Change::Lost);
+        }
+        if std::mem::take(&mut pending.restored) {
+            return Some(Change::Restored);
+        }
+        pending.written.pop_first().and_then(|place| self.keys.get(place)).map(|key| Change::Written(key.clone()))
+    }
+
+    /// A plain mutex: it is held for a few marks only, never across an await.
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(keys: &[&str]) -> PushInfo {
+        let keys = keys.iter().map(|key| Value::BulkString(key.as_bytes().to_vec())).collect();
+        PushInfo { kind: PushKind::Invalidate, data: vec![Value::Array(keys)] }
+    }
+
+    #[test]
+    fn prefixes_never_overlap() {
+        let watch = Watch::new(&["metrics-output", "metrics", "{metrics-output}:status", "metrics", "m2"]);
+        assert_eq!(watch.board.prefixes(), ["m2", "metrics", "{metrics-output}:status"]);
+    }
+
+    #[test]
+    fn only_the_keys_themselves_count_and_each_once() {
+        let watch = Watch::new(&["out", "in"]);
+        watch.board.take_in(&written(&["outer", "in"]));
+        watch.board.take_in(&written(&["in"]));
+        assert_eq!(watch.board.take(), Some(Change::Written("in".to_owned())));
+        assert_eq!(watch.board.take(), None);
+    }
+
+    #[test]
+    fn a_loss_comes_before_what_came_after_it() {
+        let watch = Watch::new(&["out"]);
+        watch.board.take_in(&PushInfo { kind: PushKind::Disconnection, data: Vec::new() });
+        watch.board.restored();
+        watch.board.take_in(&written(&["out"]));
+        let told: Vec<_> = std::iter::from_fn(|| watch.board.take()).collect();
+        assert_eq!(told, [Change::Lost, Change::Restored, Change::Written("out".to_owned())]);
+    }
+}
