@@ -1,0 +1,313 @@
+//! One connection from its beginning to its end: connect, read what was, then follow what comes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::{Access, Cause, Change, Credentials, Error, Options, Password, Store, Watch};
+use tokio::time::Instant;
+
+use super::fault::{Fault, Then};
+use super::queue::Feed;
+use super::ssh::{Ssh, Variables};
+use crate::clock::Clock;
+use crate::model::{Document, HostStatus, Moment};
+use crate::profile::{Secret, Target};
+use crate::state::{Event, Follow, Found, Key, Phase, Progress, Step};
+
+/// How long an answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Something is asked at least this often, so that a connection that hangs is noticed.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// A file tells nobody of writes: it is looked at this often, at least.
+const FILE_PERIOD: f64 = 1.0;
+
+/// Seconds between looks where neither user nor host says.
+const USUAL_PERIOD: f64 = 5.0;
+
+/// How many past results are read at the start: what a host keeps unless told otherwise.
+const PAST: usize = 720;
+
+/// The most bytes of a value that are taken: what a host takes unless told otherwise.
+const MOST_BYTES: usize = 16 << 20;
+
+/// A connection to be.
+pub(super) struct Session<'a> {
+    pub target: &'a Target,
+    pub feed: &'a Feed,
+    pub clock: &'a Clock,
+    pub variables: &'a Variables,
+}
+
+/// Why it is over.
+pub(super) enum Ending {
+    /// It can be tried again.
+    Broken {
+        /// For how long it was live.
+        lived: Duration,
+    },
+    /// It can't go on without the user.
+    NeedsYou,
+}
+
+/// What is being followed.
+struct Live {
+    store: Store,
+    watch: Option<Watch>,
+    /// What was told last of output, input and status.
+    told: [Option<Raw>; 3],
+    /// Seconds between results, as the host says.
+    host_period: Option<f64>,
+}
+
+/// What stands under a key, unread: the bytes, nothing, or why not.
+type Raw = Result<Option<Vec<u8>>, String>;
+
+impl Session<'_> {
+    pub async fn run(&self) -> Ending {
+        self.feed.tell(Event::Phase(Phase::Resolving));
+        let ssh = self.target.ssh.as_ref().map(|alias| {
+            let address = &self.target.address;
+            Arc::new(Ssh::new(alias, address.host(), address.port(), self.variables))
+        });
+        let mut live = match self.connect(ssh.as_ref()).await {
+            Ok(live) => live,
+            Err(fault) => return self.end(fault, Duration::ZERO),
+        };
+        let follow = if live.watch.is_some() { Follow::Push } else { Follow::Poll };
+        self.feed.tell(Event::Phase(Phase::Live(follow)));
+        let began = Instant::now();
+        let error = match self.follow(&mut live).await {
+            Ok(never) => match never {},
+            Err(error) => error,
+        };
+        let lived = began.elapsed();
+        // Whatever `ssh` said last explains more than a connection that ended.
+        drop(live);
+        let fault = match &ssh {
+            Some(ssh) => ssh.fault().await,
+            None => None,
+        };
+        self.end(fault.unwrap_or(error), lived)
+    }
+
+    fn end(&self, fault: Fault, lived: Duration) -> Ending {
+        self.step(fault.step, fault.progress());
+        match fault.then {
+            Then::Retry => Ending::Broken { lived },
+            Then::NeedsYou => Ending::NeedsYou,
+        }
+    }
+
+    fn step(&self, step: Step, progress: Progress) {
+        self.feed.tell(Event::Step(step, progress));
+    }
+
+    async fn connect(&self, ssh: Option<&Arc<Ssh>>) -> Result<Live, Fault> {
+        let through = match ssh {
+            Some(ssh) => {
+                self.step(Step::Ssh, Progress::Running("asking ssh what the name stands for".to_owned()));
+                let through = ssh.resolve().await?;
+                self.step(Step::Ssh, Progress::Running(format!("connecting to {through}")));
+                through
+            }
+            None => {
+                self.step(Step::Ssh, Progress::Skipped);
+                String::new()
+            }
+        };
+        let address = self.target.address.to_string();
+        if let Some(file) = self.target.address.file() {
+            self.step(Step::Login, Progress::Skipped);
+            if !file.is_file() {
+                let why = format!("there is no file {}", file.display());
+                let advice = "It comes into being with the first run of plugin-host on it, dev or run.";
+                return Err(Fault::new(Step::Reach, Then::Retry, &why, advice));
+            }
+        }
+        self.feed.tell(Event::Phase(Phase::Authenticating));
+        if ssh.is_none() {
+            self.step(Step::Reach, Progress::Running(format!("connecting to {address}")));
+        }
+        let (store, watch) = match self.open(ssh).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                let said = match ssh {
+                    Some(ssh) => ssh.fault().await,
+                    None => None,
+                };
+                let fault = said.unwrap_or_else(|| Fault::of_store(&error));
+                self.done_before(fault.step, &through, &address);
+                return Err(fault);
+            }
+        };
+        self.done_before(Step::Key, &through, &address);
+        Ok(Live { store, watch, told: Default::default(), host_period: None })
+    }
+
+    /// Tells that the steps before `step` are done.
+    fn done_before(&self, step: Step, through: &str, address: &str) {
+        if !through.is_empty() && step > Step::Ssh {
+            self.step(Step::Ssh, Progress::Done(through.to_owned()));
+        }
+        if step > Step::Reach {
+            self.step(Step::Reach, Progress::Done(format!("{address} answers")));
+        }
+        if step > Step::Login && self.target.address.file().is_none() {
+            let user = self.target.username.as_deref().unwrap_or("the server's default user");
+            self.step(Step::Login, Progress::Done(format!("as {user}")));
+        }
+    }
+
+    /// Connects and logs in; with a watch, if the server has it.
+    async fn open(&self, ssh: Option<&Arc<Ssh>>) -> Result<(Store, Option<Watch>), Error> {
+        let password = match &self.target.secret {
+            Secret::None => None,
+            Secret::Text(text) => Some(Password::Text(text.clone())),
+            Secret::File(path) => Some(Password::File(path.clone())),
+        };
+        let options = Options {
+            credentials: Credentials { username: self.target.username.clone(), password },
+            transport: ssh.map(|ssh| ssh.clone() as Arc<dyn store::Transport>),
+            answer_within: ANSWER_WITHIN,
+            access: Access::Existing,
+        };
+        let store = Store::with(self.target.address.clone(), options);
+        let keys = [&self.target.keys.output, &self.target.input_key, &self.target.keys.status];
+        match store.watch(&keys.map(String::as_str)).await {
+            Ok(watch) => Ok((store, Some(watch))),
+            Err(error) if matches!(error.cause, Cause::Unsupported(_)) => {
+                store.ping().await?;
+                Ok((store, None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads what was, then tells of each new value, until something breaks.
+    async fn follow(&self, live: &mut Live) -> Result<std::convert::Infallible, Fault> {
+        let slept = self.clock.slept();
+        self.past(live).await?;
+        self.look(live, &[Key::Output, Key::Input, Key::Status]).await?;
+        let mut looked = Instant::now();
+        loop {
+            let period = Duration::from_secs_f64(self.period(live));
+            let pause = HEARTBEAT.min((looked + period).saturating_duration_since(Instant::now()));
+            let change = match &mut live.watch {
+                Some(watch) => tokio::time::timeout(pause, watch.next()).await.ok(),
+                None => {
+                    tokio::time::sleep(pause).await;
+                    None
+                }
+            };
+            if self.clock.slept() > slept {
+                let advice = "It connects anew by itself.";
+                return Err(Fault::new(Step::Reach, Then::Retry, "this machine has slept", advice));
+            }
+            match change {
+                Some(Change::Written(key)) => {
+                    let keys = self.keys(&key);
+                    self.look(live, &keys).await?;
+                }
+                Some(Change::Lost) => {
+                    let advice = "It connects anew by itself.";
+                    return Err(Fault::new(Step::Reach, Then::Retry, "the connection has ended", advice));
+                }
+                None if looked.elapsed() < period => {
+                    live.store.ping().await.map_err(|error| Fault::of_store(&error))?
+                }
+                None | Some(Change::Restored) => {
+                    self.look(live, &[Key::Output, Key::Input, Key::Status]).await?;
+                    looked = Instant::now();
+                }
+            }
+        }
+    }
+
+    /// What a key's name stands for; one name may be both output and input.
+    fn keys(&self, name: &str) -> Vec<Key> {
+        [Key::Output, Key::Input, Key::Status].into_iter().filter(|key| self.name(*key) == name).collect()
+    }
+
+    fn name(&self, key: Key) -> &str {
+        match key {
+            Key::Output => &self.target.keys.output,
+            Key::Input => &self.target.input_key,
+            Key::Status => &self.target.keys.status,
+        }
+    }
+
+    fn period(&self, live: &Live) -> f64 {
+        let period = self.target.period.or(live.host_period).unwrap_or(USUAL_PERIOD);
+        if self.target.address.file().is_some() { period.min(FILE_PERIOD) } else { period }
+    }
+
+    /// Tells the results from before. Only the output key is needed: where there is no history, it starts now.
+    async fn past(&self, live: &Live) -> Result<(), Fault> {
+        let (entries, store_now) = tokio::join!(live.store.history(&self.target.keys, PAST), live.store.now());
+        let (entries, store_now) = match (entries, store_now) {
+            (Ok(entries), Ok(now)) => (entries, now),
+            (Err(error), _) | (_, Err(error)) if breaks(&error.cause) => return Err(Fault::of_store(&error)),
+            _ => return Ok(()),
+        };
+        let since = store_now.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let now = self.clock.now();
+        let moment = |id: &str| -> Option<Moment> {
+            let milliseconds: f64 = id.split('-').next()?.parse().ok()?;
+            Some(now + (milliseconds / 1000.0 - since).min(0.0))
+        };
+        let past: Vec<_> =
+            entries.iter().filter_map(|entry| Some((moment(&entry.id)?, Document::read(&entry.data).ok()?))).collect();
+        if !past.is_empty() {
+            self.feed.tell(Event::Past(past));
+        }
+        Ok(())
+    }
+
+    /// Reads the keys, all at once, and tells what is new.
+    async fn look(&self, live: &mut Live, keys: &[Key]) -> Result<(), Fault> {
+        let read = async |key: Key| {
+            if keys.contains(&key) { Some(live.store.read(self.name(key)).await) } else { None }
+        };
+        let (output, input, status) = tokio::join!(read(Key::Output), read(Key::Input), read(Key::Status));
+        for (key, outcome) in [(Key::Output, output), (Key::Input, input), (Key::Status, status)] {
+            let Some(outcome) = outcome else { continue };
+            let raw = match outcome {
+                Ok(Some(bytes)) if bytes.len() > MOST_BYTES => {
+                    Err(format!("the value has {} bytes, and at most {MOST_BYTES} are taken", bytes.len()))
+                }
+                Ok(bytes) => Ok(bytes),
+                Err(error) if breaks(&error.cause) => return Err(Fault::of_store(&error)),
+                Err(error) => Err(error.cause.to_string()),
+            };
+            let told = &mut live.told[key as usize];
+            if told.as_ref() == Some(&raw) {
+                continue;
+            }
+            let found = found(&raw);
+            if let (Key::Status, Found::Document(document)) = (key, &found) {
+                live.host_period = HostStatus::read(document.bytes()).and_then(|status| status.usable_period());
+            }
+            *told = Some(raw);
+            self.feed.tell(Event::Look { key, found, at: self.clock.now() });
+        }
+        Ok(())
+    }
+}
+
+/// Whether an error means the connection, not the key.
+fn breaks(cause: &Cause) -> bool {
+    !matches!(cause, Cause::WrongType { .. } | Cause::Denied(_) | Cause::Corrupt(_) | Cause::Other(_))
+}
+
+fn found(raw: &Raw) -> Found {
+    match raw {
+        Ok(None) => Found::Nothing,
+        Ok(Some(bytes)) => match Document::read(bytes) {
+            Ok(document) => Found::Document(document),
+            Err(unreadable) => Found::Unreadable(unreadable),
+        },
+        Err(why) => Found::Refused(why.clone()),
+    }
+}

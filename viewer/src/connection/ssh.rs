@@ -1,0 +1,233 @@
+//! The user's own `ssh` as the way to a Redis: its standard input and output are the connection, so whatever the user's
+//! configuration says holds here too, and no port is opened on this machine.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use store::{Opening, Stream, Transport};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Join, ReadBuf};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::watch;
+
+use super::fault::{self, Fault, Then};
+use crate::askpass;
+use crate::state::Step;
+
+/// The most of its words that are kept.
+const MOST_WORDS: usize = 16 << 10;
+
+/// How long `ssh -G` may take: the configuration can run programs (`Match exec`).
+const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long to wait for the last words of an `ssh` that has ended.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
+
+/// The longest first line that a Redis answers with.
+const LONGEST_ANSWER: usize = 512;
+
+/// Variables that `ssh` gets besides this program's own; `PATH` is where it is looked for.
+pub type Variables = Vec<(OsString, OsString)>;
+
+/// A way through an SSH host to a port that it sees.
+pub(super) struct Ssh {
+    alias: String,
+    /// `HOST:PORT`, as `-W` takes it.
+    place: String,
+    variables: Variables,
+    said: Mutex<Said>,
+}
+
+/// What the newest `ssh` has said on its standard error.
+struct Said {
+    words: Arc<Mutex<Vec<u8>>>,
+    /// Closed once there is no more.
+    ended: watch::Receiver<()>,
+}
+
+/// An `ssh` that goes with the connection.
+struct Joined {
+    bytes: Join<ChildStdout, ChildStdin>,
+    /// Killed when this is dropped.
+    _child: Child,
+}
+
+impl Ssh {
+    pub fn new(alias: &str, host: &str, port: u16, variables: &Variables) -> Ssh {
+        let place = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+        let said = Mutex::new(Said { words: Arc::default(), ended: watch::channel(()).1 });
+        Ssh { alias: alias.to_owned(), place, variables: variables.clone(), said }
+    }
+
+    /// What the alias stands for, as the user's configuration has it: `me@host:22`, and through what.
+    pub async fn resolve(&self) -> Result<String, Fault> {
+        let mut ssh = command(&self.variables);
+        ssh.args(["-G", "--", &self.alias]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = match tokio::time::timeout(RESOLVE_WITHIN, ssh.output()).await {
+            Ok(Ok(output)) => output,
+            Ok(Err(error)) => return Err(not_started(&error)),
+            // It only informs: the connection itself says what is wrong.
+            Err(_) => return Ok(self.alias.clone()),
+        };
+        let printed = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            return Err(fault::of_ssh(&String::from_utf8_lossy(&output.stderr), &self.alias, &self.place));
+        }
+        let value = |name: &str| {
+            printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(fault::printable)
+        };
+        let mut told = format!(
+            "{}@{}:{}",
+            value("user").unwrap_or_default(),
+            value("hostname").unwrap_or_else(|| self.alias.clone()),
+            value("port").unwrap_or_else(|| "22".to_owned())
+        );
+        if let Some(jump) = value("proxyjump").filter(|jump| jump != "none") {
+            told += &format!(" through {jump}");
+        } else if let Some(proxy) = value("proxycommand").filter(|proxy| proxy != "none") {
+            told += &format!(" through {proxy}");
+        }
+        Ok(told)
+    }
+
+    /// What it meant to say, if it has ended with an error; none where it said nothing.
+    pub async fn fault(&self) -> Option<Fault> {
+        let (words, mut ended) = {
+            let said = self.said();
+            (said.words.clone(), said.ended.clone())
+        };
+        tokio::time::timeout(LAST_WORDS_WITHIN, async { while ended.changed().await.is_ok() {} }).await.ok();
+        let words = String::from_utf8_lossy(&words.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+        (!words.trim().is_empty()).then(|| fault::of_ssh(&words, &self.alias, &self.place))
+    }
+
+    fn said(&self) -> std::sync::MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        let mut ssh = command(&self.variables);
+        ssh.args(["-o", "ControlMaster=no", "-o", "ControlPath=none"]);
+        ssh.args(["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=2", "-o", "ConnectTimeout=10"]);
+        ssh.args(["-W", &self.place, "--", &self.alias]);
+        ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = ssh.spawn()?;
+        let (Some(input), Some(output), Some(errors)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(io::Error::other("ssh has no pipes"));
+        };
+        *self.said() = listen(errors);
+        let mut joined = Joined { bytes: tokio::io::join(output, input), _child: child };
+        // An `ssh` that runs is not yet one that is through: it may wait for a password. A question that every Redis
+        // answers, logged in or not, tells; only then does the time for the login begin.
+        joined.write_all(b"PING\r\n").await?;
+        joined.flush().await?;
+        let answer = first_line(&mut joined).await?;
+        match answer.as_str() {
+            "" => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ssh has ended")),
+            line if line.starts_with('+') || line.starts_with("-NOAUTH") || line.starts_with("-LOADING") => {
+                Ok(Box::new(joined))
+            }
+            line if line.starts_with('-') => Err(io::Error::other(fault::printable(line))),
+            line => {
+                Err(io::Error::other(format!("what answers there is no Redis: it says {:?}", fault::printable(line))))
+            }
+        }
+    }
+}
+
+impl Transport for Ssh {
+    fn open(&self) -> Opening<'_> {
+        Box::pin(self.connect())
+    }
+}
+
+/// `ssh`, with this program as the one that asks for passwords.
+fn command(variables: &Variables) -> Command {
+    let mut command = Command::new("ssh");
+    command.kill_on_drop(true).envs(variables.iter().map(|(name, value)| (name, value)));
+    if let Ok(program) = std::env::current_exe() {
+        askpass::offer(&program, |name, value: &Path| {
+            command.env(name, value);
+        });
+    }
+    #[cfg(windows)]
+    {
+        /// No console window for a program of the console.
+        const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+        command.creation_flags(CREATE_NO_WINDOW);
+    }
+    command
+}
+
+/// Why `ssh` can't be started, as a fault.
+fn not_started(error: &io::Error) -> Fault {
+    Fault::new(
+        Step::Ssh,
+        Then::NeedsYou,
+        &format!("the program ssh can't be started: {error}"),
+        "Install OpenSSH's client, or connect without an SSH host.",
+    )
+}
+
+/// Keeps what is said, up to a bound, so that the pipe never fills up.
+fn listen(mut errors: ChildStderr) -> Said {
+    let words: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let (end, ended) = watch::channel(());
+    let kept = words.clone();
+    tokio::spawn(async move {
+        let mut chunk = [0; 1024];
+        while let Ok(count @ 1..) = errors.read(&mut chunk).await {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.extend_from_slice(&chunk[..count]);
+            // What decides comes last.
+            let surplus = kept.len().saturating_sub(MOST_WORDS);
+            kept.drain(..surplus);
+        }
+        drop(end);
+    });
+    Said { words, ended }
+}
+
+/// The first line, without its end; empty where there is none.
+async fn first_line(stream: &mut Joined) -> io::Result<String> {
+    let mut line = Vec::new();
+    while line.len() < LONGEST_ANSWER {
+        match stream.read_u8().await {
+            Ok(b'\n') => break,
+            Ok(byte) => line.push(byte),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
+impl AsyncRead for Joined {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Joined {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.bytes).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.bytes).poll_shutdown(context)
+    }
+}
