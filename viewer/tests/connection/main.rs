@@ -1,0 +1,10 @@
+//! The connection against real servers: a Redis, and an SSH server in front of it.
+#![cfg(unix)]
+
+#[path = "../support/sshd.rs"]
+mod sshd;
+
+mod direct;
+mod refused;
+mod seen;
+mod through_ssh;
