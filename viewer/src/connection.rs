@@ -7,6 +7,7 @@ mod keep;
 mod queue;
 mod session;
 mod ssh;
+mod words;
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};

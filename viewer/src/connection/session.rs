@@ -20,6 +20,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// Something is asked at least this often, so that a connection that hangs is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
+/// The longest that a login may take, with all that has to be typed for it: SSH servers give it 2 minutes.
+const LONGEST_LOGIN: Duration = Duration::from_secs(300);
+
 /// A file tells nobody of writes: it is looked at this often, at least.
 const FILE_PERIOD: f64 = 1.0;
 
@@ -71,7 +74,11 @@ impl Session<'_> {
             let address = &self.target.address;
             Arc::new(Ssh::new(alias, address.host(), address.port(), self.variables))
         });
-        let mut live = match self.connect(ssh.as_ref()).await {
+        let connected = tokio::select! {
+            connected = self.connect(ssh.as_ref()) => connected,
+            fault = self.runs_out() => Err(fault),
+        };
+        let mut live = match connected {
             Ok(live) => live,
             Err(fault) => return self.end(fault, Duration::ZERO),
         };
@@ -90,6 +97,25 @@ impl Session<'_> {
             None => None,
         };
         self.end(fault.unwrap_or(error), lived)
+    }
+
+    /// Ends once an attempt to connect leads nowhere any more: the machine has slept, or it takes longer than any login.
+    /// How long a login takes is otherwise for `ssh`, and for who types, to decide.
+    async fn runs_out(&self) -> Fault {
+        let (began, slept) = (Instant::now(), self.clock.slept());
+        while began.elapsed() < LONGEST_LOGIN {
+            tokio::time::sleep(HEARTBEAT).await;
+            if self.clock.slept() > slept {
+                return asleep();
+            }
+        }
+        let why = format!("nothing has come back for {} s", LONGEST_LOGIN.as_secs());
+        Fault::new(
+            Step::Ssh,
+            Then::Retry,
+            &why,
+            "See whether ssh waits for an answer in a dialog, or the server hangs.",
+        )
     }
 
     fn end(&self, fault: Fault, lived: Duration) -> Ending {
@@ -202,8 +228,7 @@ impl Session<'_> {
                 }
             };
             if self.clock.slept() > slept {
-                let advice = "It connects anew by itself.";
-                return Err(Fault::new(Step::Reach, Then::Retry, "this machine has slept", advice));
+                return Err(asleep());
             }
             match change {
                 Some(Change::Written(key)) => {
@@ -294,6 +319,10 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+fn asleep() -> Fault {
+    Fault::new(Step::Reach, Then::Retry, "this machine has slept", "It connects anew by itself.")
 }
 
 /// Whether an error means the connection, not the key.

@@ -16,6 +16,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
 use super::fault::{self, Fault, Then};
+use super::words;
 use crate::askpass;
 use crate::state::Step;
 
@@ -53,8 +54,8 @@ struct Said {
 /// An `ssh` that goes with the connection.
 struct Joined {
     bytes: Join<ChildStdout, ChildStdin>,
-    /// Killed when this is dropped.
-    _child: Child,
+    /// Killed when this is dropped, with all that it has started.
+    child: Child,
 }
 
 impl Ssh {
@@ -76,7 +77,7 @@ impl Ssh {
         };
         let printed = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
-            return Err(fault::of_ssh(&String::from_utf8_lossy(&output.stderr), &self.alias, &self.place));
+            return Err(words::read(&String::from_utf8_lossy(&output.stderr), &self.alias, &self.place));
         }
         let value = |name: &str| {
             printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(fault::printable)
@@ -103,7 +104,7 @@ impl Ssh {
         };
         tokio::time::timeout(LAST_WORDS_WITHIN, async { while ended.changed().await.is_ok() {} }).await.ok();
         let words = String::from_utf8_lossy(&words.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
-        (!words.trim().is_empty()).then(|| fault::of_ssh(&words, &self.alias, &self.place))
+        (!words.trim().is_empty()).then(|| words::read(&words, &self.alias, &self.place))
     }
 
     fn said(&self) -> std::sync::MutexGuard<'_, Said> {
@@ -122,7 +123,7 @@ impl Ssh {
             return Err(io::Error::other("ssh has no pipes"));
         };
         *self.said() = listen(errors);
-        let mut joined = Joined { bytes: tokio::io::join(output, input), _child: child };
+        let mut joined = Joined { bytes: tokio::io::join(output, input), child };
         // An `ssh` that runs is not yet one that is through: it may wait for a password. A question that every Redis
         // answers, logged in or not, tells; only then does the time for the login begin.
         joined.write_all(b"PING\r\n").await?;
@@ -131,6 +132,8 @@ impl Ssh {
         match answer.as_str() {
             "" => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ssh has ended")),
             line if line.starts_with('+') || line.starts_with("-NOAUTH") || line.starts_with("-LOADING") => {
+                // A banner or a warning; what is said from here on explains an end.
+                self.said().words.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 Ok(Box::new(joined))
             }
             line if line.starts_with('-') => Err(io::Error::other(fault::printable(line))),
@@ -150,12 +153,16 @@ impl Transport for Ssh {
 /// `ssh`, with this program as the one that asks for passwords.
 fn command(variables: &Variables) -> Command {
     let mut command = Command::new("ssh");
-    command.kill_on_drop(true).envs(variables.iter().map(|(name, value)| (name, value)));
+    command.kill_on_drop(true);
     if let Ok(program) = std::env::current_exe() {
         askpass::offer(&program, |name, value: &Path| {
             command.env(name, value);
         });
     }
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    // What it starts, such as the ssh to a jump host, ends with it.
+    #[cfg(unix)]
+    command.process_group(0);
     #[cfg(windows)]
     {
         /// No console window for a program of the console.
@@ -206,6 +213,18 @@ async fn first_line(stream: &mut Joined) -> io::Result<String> {
         }
     }
     Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+}
+
+impl Drop for Joined {
+    /// `ssh` itself is killed by its handle. The `ssh` to a jump host, and a dialog that it has opened, would stay.
+    fn drop(&mut self) {
+        // No id: it has ended and been waited for, and the number may be another's by now.
+        #[cfg(unix)]
+        if let Some(group) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+            // It fails only where nobody is left.
+            rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
+        }
+    }
 }
 
 impl AsyncRead for Joined {
