@@ -5,6 +5,7 @@
 mod sshd;
 
 mod direct;
+mod prompts;
 mod refused;
 mod seen;
 mod through_ssh;
