@@ -1,9 +1,11 @@
-//! Where a store is: `redis://…` or `sqlite:PATH`, taken from text and shown without its password.
+//! Where a store is: `redis://…`, `rediss://…` or `sqlite:PATH`, taken from text and shown without its password.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
+
+use crate::credentials::Tls;
 
 /// Where a store is. `Display` and `Debug` never show a password.
 #[derive(Clone)]
@@ -12,10 +14,22 @@ pub struct Address(Place);
 /// What each backend needs to get there.
 #[derive(Clone)]
 pub(crate) enum Place {
-    /// Server and login.
-    Redis(ConnectionInfo),
+    /// The server.
+    Redis(Server),
     /// The file.
     Sqlite(PathBuf),
+}
+
+/// A Redis server.
+#[derive(Clone)]
+pub(crate) struct Server {
+    /// Its name or address, without brackets.
+    pub host: String,
+    pub port: u16,
+    /// Database, and user and password as far as the address has them.
+    pub login: RedisConnectionInfo,
+    /// The files for TLS, where it is reached so.
+    pub tls: Option<Tls>,
 }
 
 /// Why a text is no address. The message never repeats what could be a password.
@@ -24,13 +38,13 @@ pub enum AddressError {
     /// Another kind of store than those known.
     #[error(
         "store address with scheme {0:?} isn't taken: \
-         write redis://[user[:password]@]host[:port][/db] or sqlite:PATH"
+         write redis://[user[:password]@]host[:port][/db], with rediss for TLS, or sqlite:PATH"
     )]
     Scheme(String),
     /// There is nothing before a colon.
     #[error("store address names no scheme: write redis://[user[:password]@]host[:port][/db] or sqlite:PATH")]
     NoScheme,
-    /// A `redis://` address that doesn't parse.
+    /// A `redis://` or `rediss://` address that doesn't parse.
     #[error(
         "redis address can't be read ({0}): write redis://[user[:password]@]host[:port][/db], with \
          special characters of user and password percent-encoded (%23 for #)"
@@ -43,16 +57,17 @@ pub enum AddressError {
 
 impl Address {
     /// Reads `redis://[user[:password]@]host[:port][/db]` (port 6379 and database 0 unless given; user and password
-    /// percent-encoded) or `sqlite:PATH`.
+    /// percent-encoded), the same with `rediss` for a server that is reached over TLS, or `sqlite:PATH`.
     ///
     /// # Errors
     ///
-    /// Another scheme, a `redis://` address that doesn't parse or holds more than these parts, a `sqlite:` address
+    /// Another scheme, a `redis://` or `rediss://` address that doesn't parse or holds more than these parts, a `sqlite:` address
     /// without the path of a file.
     pub fn parse(text: &str) -> Result<Address, AddressError> {
         let (scheme, rest) = text.split_once(':').ok_or(AddressError::NoScheme)?;
         match scheme {
-            "redis" => parse_redis(text),
+            "redis" => parse_redis(rest, None),
+            "rediss" => parse_redis(rest, Some(Tls::default())),
             "sqlite" => parse_sqlite(rest),
             _ if is_scheme(scheme) && (rest.starts_with("//") || scheme == "unix") => {
                 Err(AddressError::Scheme(scheme.to_owned()))
@@ -63,10 +78,21 @@ impl Address {
 
     /// A Redis server without TLS, database 0, no credentials.
     pub fn redis(host: impl Into<String>, port: u16) -> Address {
-        let address = ConnectionAddr::Tcp(host.into(), port);
-        // The conversion of a plain address has no way to fail, but its signature has.
-        let server = address.into_connection_info().expect("a TCP address is a connection's information");
-        Address(Place::Redis(server))
+        Address(Place::Redis(Server { host: host.into(), port, login: RedisConnectionInfo::default(), tls: None }))
+    }
+
+    /// The same address with these files for TLS; they mean nothing unless it [is reached so](Address::is_tls).
+    #[must_use]
+    pub fn with_tls(mut self, files: Tls) -> Address {
+        if let Place::Redis(Server { tls: Some(tls), .. }) = &mut self.0 {
+            *tls = files;
+        }
+        self
+    }
+
+    /// Whether it is a server that is reached over TLS.
+    pub fn is_tls(&self) -> bool {
+        matches!(&self.0, Place::Redis(Server { tls: Some(_), .. }))
     }
 
     /// A SQLite file. It is created, with its folder, when the store is first used.
@@ -94,7 +120,7 @@ impl Address {
 
     /// Whether the address itself holds a password, as the flag of a program must not.
     pub fn has_password(&self) -> bool {
-        matches!(&self.0, Place::Redis(server) if server.redis_settings().password().is_some())
+        matches!(&self.0, Place::Redis(server) if server.login.password().is_some())
     }
 
     /// The place itself, for the backend.
@@ -104,18 +130,17 @@ impl Address {
 
     fn tcp(&self) -> (&str, u16) {
         match &self.0 {
-            Place::Redis(server) => match server.addr() {
-                ConnectionAddr::Tcp(host, port) => (host, *port),
-                _ => ("", 0),
-            },
+            Place::Redis(server) => (&server.host, server.port),
             Place::Sqlite(_) => ("", 0),
         }
     }
 }
 
-fn parse_redis(text: &str) -> Result<Address, AddressError> {
+/// Reads what follows the scheme; the client knows the one without TLS only.
+fn parse_redis(rest: &str, tls: Option<Tls>) -> Result<Address, AddressError> {
     let bad = |why: &str| AddressError::Redis(why.to_owned());
-    let url = redis::parse_redis_url(text).ok_or_else(|| bad("host, port or an escape is malformed"))?;
+    let url =
+        redis::parse_redis_url(&format!("redis:{rest}")).ok_or_else(|| bad("host, port or an escape is malformed"))?;
     // In `redis://user:12#3@host` the part before the '#' reads as host and port: a password that was not encoded
     // would be taken for them, and shown.
     if url.fragment().is_some() || url.query().is_some() {
@@ -125,10 +150,12 @@ fn parse_redis(text: &str) -> Result<Address, AddressError> {
         return Err(bad("it names no host"));
     }
     let server = url.into_connection_info().map_err(|error| bad(&error.to_string()))?;
-    if server.redis_settings().db() < 0 {
+    let ConnectionAddr::Tcp(host, port) = server.addr() else { return Err(bad("it names no host")) };
+    let login = server.redis_settings().clone();
+    if login.db() < 0 {
         return Err(bad("its database number is negative"));
     }
-    Ok(Address(Place::Redis(server)))
+    Ok(Address(Place::Redis(Server { host: host.clone(), port: *port, login, tls })))
 }
 
 fn parse_sqlite(path: &str) -> Result<Address, AddressError> {
@@ -153,13 +180,14 @@ impl fmt::Display for Address {
         match &self.0 {
             Place::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Place::Redis(server) => {
-                let (host, port) = self.tcp();
+                let Server { host, port, login, tls } = server;
+                let scheme = if tls.is_some() { "rediss" } else { "redis" };
                 if host.contains(':') {
-                    write!(f, "redis://[{host}]:{port}")?;
+                    write!(f, "{scheme}://[{host}]:{port}")?;
                 } else {
-                    write!(f, "redis://{host}:{port}")?;
+                    write!(f, "{scheme}://{host}:{port}")?;
                 }
-                match server.redis_settings().db() {
+                match login.db() {
                     0 => Ok(()),
                     database => write!(f, "/{database}"),
                 }

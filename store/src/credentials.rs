@@ -1,4 +1,4 @@
-//! Who the host is to a Redis server.
+//! Who the host is to a Redis server, and whom it trusts.
 
 use std::path::PathBuf;
 use std::{fmt, fs, io};
@@ -20,6 +20,24 @@ pub enum Password {
     /// A file that holds it. It is read at each connection, so that a rotated secret works; line ends at its end don't
     /// count.
     File(PathBuf),
+}
+
+/// The files of one's own for TLS, in PEM. They are read at each connection, so that what is renewed works.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificates of the authorities to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// A certificate to show to a server that asks for one, with those that lead to its authority.
+    pub client: Option<ClientFiles>,
+}
+
+/// A client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientFiles {
+    /// The certificate.
+    pub cert_file: PathBuf,
+    /// Its private key.
+    pub key_file: PathBuf,
 }
 
 impl Password {

@@ -23,7 +23,7 @@ pub enum Cause {
     #[error("{0}")]
     Unreachable(String),
     /// No answer in time. Worth another try after a pause.
-    #[error("no answer within {} s: see whether it is stopped or overloaded", .0.as_secs())]
+    #[error("no answer within {} s: see whether it is stopped or overloaded", .0.as_secs_f64())]
     TimedOut(Duration),
     /// The store asks for other credentials or rights. Worth another try after a pause, since secrets get rotated.
     #[error("{0}")]

@@ -46,7 +46,7 @@ pub mod testing;
 
 pub use address::{Address, AddressError};
 pub use commit::{Commit, Committed, Entry, Saved};
-pub use credentials::{Credentials, Password};
+pub use credentials::{ClientFiles, Credentials, Password, Tls};
 pub use error::{Cause, Error};
 pub use keys::{Keys, KeysError};
 pub use options::{Access, Opening, Options, Stream, Transport};

@@ -2,14 +2,16 @@
 
 mod connection;
 mod fault;
+mod tls;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::redis::streams::StreamRangeReply;
-use ::redis::{ConnectionInfo, Script, cmd};
+use ::redis::{Script, cmd};
 
+use crate::address::Server;
 use crate::commit::{Commit, Committed, Entry, Saved, parse_sequence};
 use crate::error::{Cause, Outcome};
 use crate::keys::Keys;
@@ -29,7 +31,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    pub fn new(server: ConnectionInfo, options: Options) -> Redis {
+    pub fn new(server: Server, options: Options) -> Redis {
         Redis { connection: Connection::new(server, options) }
     }
 

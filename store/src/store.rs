@@ -79,7 +79,9 @@ impl Store {
     }
 
     /// Asks to be told of each write to one of `keys` by others. The store's one connection is made anew for it, and
-    /// carries both: what is asked and what is told. At most one watch is told at a time; a second takes its place.
+    /// carries both: what is asked and what is told. At most one watch is told at a time; a second takes its place, which
+    /// the first is told as [`Change::Lost`](crate::Change::Lost). Read the keys afterwards: only what is written then is
+    /// told.
     ///
     /// It uses RESP3 and `CLIENT TRACKING ON BCAST NOLOOP`
     /// (<https://redis.io/docs/latest/develop/reference/client-side-caching/>), which need no setting on the server.
@@ -87,7 +89,8 @@ impl Store {
     /// # Errors
     ///
     /// [`Unsupported`](crate::Cause::Unsupported) on SQLite, before Redis 6, and where the user has no right to
-    /// `CLIENT TRACKING`: the keys can still be read every now and then. Otherwise the store fails.
+    /// `CLIENT TRACKING`: the keys can still be read every now and then. Otherwise the store fails. As long as the watch
+    /// lives, an operation that has to make the connection anew fails likewise where the server has stopped to do it.
     pub async fn watch(&self, keys: &[&str]) -> Result<Watch, Error> {
         let outcome = match self.backend.as_ref() {
             Backend::Redis(redis) => redis.watch(keys).await,

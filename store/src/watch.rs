@@ -37,6 +37,19 @@ struct Pending {
     written: BTreeSet<usize>,
     lost: bool,
     restored: bool,
+    link: Link,
+    /// The number of the connection that tells: what an older one still says doesn't count.
+    generation: u64,
+}
+
+/// Whether there is a connection that tells of writes.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Link {
+    /// Not yet: the first one is none that was restored.
+    #[default]
+    Awaited,
+    Live,
+    Lost,
 }
 
 impl Watch {
@@ -47,11 +60,6 @@ impl Watch {
 
     pub(crate) fn board(&self) -> Weak<Board> {
         Arc::downgrade(&self.board)
-    }
-
-    /// Forgets what was marked so far.
-    pub(crate) fn begin(&self) {
-        *self.board.pending() = Pending::default();
     }
 
     /// Waits for the next change. Nothing is lost if the future is dropped before it ends.
@@ -80,24 +88,42 @@ impl Board {
         prefixes
     }
 
-    /// Takes in what a server, or the client for it, says unasked.
-    pub fn take_in(&self, push: &PushInfo) {
+    /// From now on the connection of this number is the one that tells.
+    pub fn expect(&self, generation: u64) {
+        self.pending().generation = generation;
+    }
+
+    /// Takes in what the connection of this number, or the client for it, says unasked.
+    pub fn take_in(&self, generation: u64, push: &PushInfo) {
+        if self.pending().generation != generation {
+            return;
+        }
         match push.kind {
             PushKind::Invalidate => self.mark(|pending| match push.data.first() {
                 Some(Value::Array(written)) => pending.written.extend(written.iter().filter_map(|key| self.place(key))),
                 // All keys at once: the database was flushed.
                 _ => pending.written.extend(0..self.keys.len()),
             }),
-            PushKind::Disconnection => self.mark(|pending| {
-                pending.lost = true;
-                pending.restored = false;
-            }),
+            PushKind::Disconnection => self.lost(),
             _ => {}
         }
     }
 
+    /// The connection is gone; told once, however often it is found out.
+    pub fn lost(&self) {
+        self.mark(|pending| {
+            if pending.link == Link::Live {
+                (pending.link, pending.lost, pending.restored) = (Link::Lost, true, false);
+            }
+        });
+    }
+
+    /// There is a connection that tells.
     pub fn restored(&self) {
-        self.mark(|pending| pending.restored = true);
+        self.mark(|pending| {
+            pending.restored |= pending.link == Link::Lost;
+            pending.link = Link::Live;
+        });
     }
 
     fn place(&self, key: &Value) -> Option<usize> {
@@ -136,6 +162,10 @@ mod tests {
         PushInfo { kind: PushKind::Invalidate, data: vec![Value::Array(keys)] }
     }
 
+    fn ended() -> PushInfo {
+        PushInfo { kind: PushKind::Disconnection, data: Vec::new() }
+    }
+
     #[test]
     fn prefixes_never_overlap() {
         let watch = Watch::new(&["metrics-output", "metrics", "{metrics-output}:status", "metrics", "m2"]);
@@ -145,8 +175,8 @@ mod tests {
     #[test]
     fn only_the_keys_themselves_count_and_each_once() {
         let watch = Watch::new(&["out", "in"]);
-        watch.board.take_in(&written(&["outer", "in"]));
-        watch.board.take_in(&written(&["in"]));
+        watch.board.take_in(0, &written(&["outer", "in"]));
+        watch.board.take_in(0, &written(&["in"]));
         assert_eq!(watch.board.take(), Some(Change::Written("in".to_owned())));
         assert_eq!(watch.board.take(), None);
     }
@@ -154,10 +184,29 @@ mod tests {
     #[test]
     fn a_loss_comes_before_what_came_after_it() {
         let watch = Watch::new(&["out"]);
-        watch.board.take_in(&PushInfo { kind: PushKind::Disconnection, data: Vec::new() });
+        watch.board.expect(1);
         watch.board.restored();
-        watch.board.take_in(&written(&["out"]));
+        assert_eq!(watch.board.take(), None, "the first connection is none that was restored");
+        watch.board.take_in(1, &ended());
+        watch.board.expect(2);
+        watch.board.restored();
+        watch.board.take_in(2, &written(&["out"]));
         let told: Vec<_> = std::iter::from_fn(|| watch.board.take()).collect();
         assert_eq!(told, [Change::Lost, Change::Restored, Change::Written("out".to_owned())]);
+    }
+
+    #[test]
+    fn a_loss_is_told_once_and_an_older_connections_end_not_at_all() {
+        let watch = Watch::new(&["out"]);
+        watch.board.expect(1);
+        watch.board.restored();
+        watch.board.lost();
+        watch.board.take_in(1, &ended());
+        assert_eq!((watch.board.take(), watch.board.take()), (Some(Change::Lost), None));
+        watch.board.take_in(1, &ended());
+        watch.board.expect(2);
+        watch.board.restored();
+        watch.board.take_in(1, &ended());
+        assert_eq!((watch.board.take(), watch.board.take()), (Some(Change::Restored), None));
     }
 }

@@ -39,7 +39,7 @@ fn sqlite_addresses_are_paths() {
 
 #[test]
 fn other_schemes_are_refused_with_those_that_are_taken() {
-    for scheme in ["rediss", "redis+sentinel", "redis+cluster", "unix", "http", "REDIS"] {
+    for scheme in ["valkey", "redis+sentinel", "redis+cluster", "unix", "http", "REDIS"] {
         let error = Address::parse(&format!("{scheme}://u:hidden@h")).unwrap_err();
         assert_eq!(error, AddressError::Scheme(scheme.to_owned()));
         let message = error.to_string();

@@ -1,28 +1,30 @@
 //! One connection to a Redis server that heals itself: made at first use, dropped once it broke, made anew by the next
 //! operation.
 
+use std::io;
 use std::sync::{Arc, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, SendError};
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError,
-    RedisResult, cmd,
-};
+use redis::{AsyncConnectionConfig, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, RedisResult, cmd};
+use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, timeout_at};
 
 use super::fault;
+use super::tls::{self, Identity};
+use crate::address::Server;
 use crate::error::{Cause, Outcome};
 use crate::options::{Options, Stream};
 use crate::watch::{Board, Watch};
 
-/// How long a connection may take to be made, name look-up and login included. A server in the same cluster needs
+/// How long a connection may take to be made, name look-up, TLS and login included. A server in the same cluster needs
 /// milliseconds; 5 s leave room for a packet that is lost twice, and are still short to whoever waits.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Connection {
-    server: ConnectionInfo,
+    server: Server,
     options: Options,
     /// Who wants to be told of writes. A plain mutex: it is held for a copy only.
     watching: std::sync::Mutex<Weak<Board>>,
@@ -32,29 +34,46 @@ pub(super) struct Connection {
 
 #[derive(Default)]
 struct State {
-    live: Option<MultiplexedConnection>,
+    live: Option<Live>,
     /// Counts the connections made, so that only the one that broke is dropped, never its successor.
     generation: u64,
     /// When the last attempt to connect failed, and why.
     failed: Option<(Instant, Cause)>,
 }
 
+/// A connection, open for as long as there is a clone of this.
+#[derive(Clone)]
+struct Live {
+    server: MultiplexedConnection,
+    _driver: Arc<Driver>,
+}
+
+/// What moves a connection's bytes. By itself it would wait for every answer that is due, on a connection that hangs
+/// for ever.
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Connection {
-    pub fn new(server: ConnectionInfo, options: Options) -> Connection {
+    pub fn new(server: Server, options: Options) -> Connection {
         Connection { server, options, watching: std::sync::Mutex::default(), state: Mutex::default() }
     }
 
     /// Makes a new connection that also tells of writes to `keys`.
     pub async fn watch(&self, keys: &[&str]) -> Outcome<Watch> {
         let watch = Watch::new(keys);
-        self.set_watching(watch.board());
+        if let Some(former) = self.set_watching(watch.board()).upgrade() {
+            former.lost();
+        }
         self.state.lock().await.live = None;
         if let Err(cause) = self.take().await {
             self.set_watching(Weak::new());
             return Err(cause);
         }
-        // The first connection is no restored one.
-        watch.begin();
         Ok(watch)
     }
 
@@ -64,14 +83,15 @@ impl Connection {
         key: &str,
         operation: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
     ) -> Outcome<T> {
-        let (mut connection, generation) = self.take().await?;
-        match operation(&mut connection).await {
+        let (mut live, generation) = self.take().await?;
+        match operation(&mut live.server).await {
             Ok(value) => Ok(value),
             Err(error) => {
                 if is_broken(&error) {
                     let mut state = self.state.lock().await;
-                    if state.generation == generation {
-                        state.live = None;
+                    if state.generation == generation && state.live.take().is_some() {
+                        // A connection that hangs doesn't say so itself.
+                        self.watching().upgrade().inspect(|board| board.lost());
                     }
                 }
                 Err(fault::cause_of(&error, key, self.options.answer_within))
@@ -81,7 +101,7 @@ impl Connection {
 
     /// The live connection with its generation; made now if there is none. Who waited while an attempt failed shares
     /// its failure, so that a server that is away costs each caller one time-out and not a queue of them.
-    async fn take(&self) -> Outcome<(MultiplexedConnection, u64)> {
+    async fn take(&self) -> Outcome<(Live, u64)> {
         let asked = Instant::now();
         let mut state = self.state.lock().await;
         if let Some(live) = &state.live {
@@ -92,12 +112,13 @@ impl Connection {
         {
             return Err(cause.clone());
         }
-        match self.connect().await {
-            Ok(connection) => {
-                state.generation += 1;
+        // Each attempt has a number of its own, so that the end of one isn't taken for that of another.
+        state.generation += 1;
+        match self.connect(state.generation).await {
+            Ok(live) => {
                 state.failed = None;
-                state.live = Some(connection.clone());
-                Ok((connection, state.generation))
+                state.live = Some(live.clone());
+                Ok((live, state.generation))
             }
             Err(cause) => {
                 state.failed = Some((Instant::now(), cause.clone()));
@@ -106,31 +127,49 @@ impl Connection {
         }
     }
 
-    async fn connect(&self) -> Outcome<MultiplexedConnection> {
-        // How long this may take is for the transport to decide.
-        let opened = match &self.options.transport {
-            Some(transport) => Some(transport.open().await.map_err(|error| Cause::Unreachable(error.to_string()))?),
-            None => None,
+    async fn connect(&self, generation: u64) -> Outcome<Live> {
+        let late = || Cause::TimedOut(CONNECT_TIMEOUT);
+        let (way, deadline) = match &self.options.transport {
+            // How long this may take is for the transport to decide.
+            Some(transport) => {
+                let way = transport.open().await.map_err(|error| Cause::Unreachable(error.to_string()))?;
+                (way, Instant::now() + CONNECT_TIMEOUT)
+            }
+            None => {
+                let deadline = Instant::now() + CONNECT_TIMEOUT;
+                let way = timeout_at(deadline, reach(&self.server)).await.map_err(|_elapsed| late())?;
+                let told = |error| Cause::Unreachable(format!("{error}: see whether a Redis runs there"));
+                (Box::new(way.map_err(told)?) as Box<dyn Stream>, deadline)
+            }
+        };
+        let (way, identity) = match &self.server.tls {
+            Some(files) => {
+                let (way, identity) = tls::secure(way, &self.server.host, files, deadline).await?;
+                (way, Some(identity))
+            }
+            None => (way, None),
         };
         let talk = async {
             let login = self.login().await?;
             match self.watching().upgrade() {
-                None => self.talk(opened, login, None).await,
+                None => self.talk(way, identity, login, None).await,
                 Some(board) => {
                     let login = login.set_protocol(ProtocolVersion::RESP3);
-                    let mut connection = self.talk(opened, login, Some(&board)).await.map_err(untold)?;
-                    track(&mut connection, &board).await?;
+                    board.expect(generation);
+                    let teller = Some((Arc::downgrade(&board), generation));
+                    let mut live = self.talk(way, identity, login, teller).await.map_err(untold)?;
+                    track(&mut live.server, &board).await?;
                     board.restored();
-                    Ok(connection)
+                    Ok(live)
                 }
             }
         };
-        timeout(CONNECT_TIMEOUT, talk).await.unwrap_or(Err(Cause::TimedOut(CONNECT_TIMEOUT)))
+        timeout_at(deadline, talk).await.unwrap_or_else(|_elapsed| Err(late()))
     }
 
     /// Who the caller is, with the password as it is now.
     async fn login(&self) -> Outcome<RedisConnectionInfo> {
-        let mut login = self.server.redis_settings().clone();
+        let mut login = self.server.login.clone();
         let credentials = &self.options.credentials;
         if let Some(username) = &credentials.username {
             login = login.set_username(username);
@@ -145,52 +184,63 @@ impl Connection {
         Ok(login)
     }
 
-    /// Connects, unless the way is open, and logs in.
+    /// Logs in.
     async fn talk(
         &self,
-        opened: Option<Box<dyn Stream>>,
+        way: Box<dyn Stream>,
+        identity: Option<Arc<Identity>>,
         login: RedisConnectionInfo,
-        board: Option<&Arc<Board>>,
-    ) -> Outcome<MultiplexedConnection> {
-        let mut config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(self.options.answer_within));
-        if let Some(board) = board {
-            let board = Arc::downgrade(board);
+        teller: Option<(Weak<Board>, u64)>,
+    ) -> Outcome<Live> {
+        let mut config = AsyncConnectionConfig::new().set_response_timeout(Some(self.options.answer_within));
+        if let Some((board, generation)) = teller {
             config = config.set_push_sender(move |push: PushInfo| {
                 if let Some(board) = board.upgrade() {
-                    board.take_in(&push);
+                    board.take_in(generation, &push);
                 }
                 Ok::<(), SendError>(())
             });
         }
-        let told = |error: RedisError| fault::cause_of(&error, "", CONNECT_TIMEOUT);
-        match opened {
-            Some(stream) => {
-                let (connection, driver) =
-                    MultiplexedConnection::new_with_config(&login, stream, config).await.map_err(told)?;
-                // It ends, and drops the stream, once the last clone of the connection is gone.
-                tokio::spawn(driver);
-                Ok(connection)
-            }
-            None => {
-                // A commit is several segments; without this the last of them would wait for the server's
-                // acknowledgement.
-                let tcp = self.server.tcp_settings().clone().set_nodelay(true);
-                let server = self.server.clone().set_redis_settings(login).set_tcp_settings(tcp);
-                let client = Client::open(server).map_err(told)?;
-                client.get_multiplexed_async_connection_with_config(&config).await.map_err(told)
-            }
-        }
+        let told = |error: RedisError| match &identity {
+            _ if !error.is_io_error() || error.is_timeout() => fault::cause_of(&error, "", CONNECT_TIMEOUT),
+            None => Cause::Unreachable(format!(
+                "{error}: see whether a Redis runs there, and whether it speaks TLS (rediss://)"
+            )),
+            Some(identity) => identity.refused(&error).unwrap_or_else(|| fault::cause_of(&error, "", CONNECT_TIMEOUT)),
+        };
+        let (server, driver) = MultiplexedConnection::new_with_config(&login, way, config).await.map_err(told)?;
+        Ok(Live { server, _driver: Arc::new(Driver(tokio::spawn(driver).abort_handle())) })
     }
 
     fn watching(&self) -> Weak<Board> {
         self.watching.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_watching(&self, board: Weak<Board>) {
-        *self.watching.lock().unwrap_or_else(PoisonError::into_inner) = board;
+    /// Gives who was told before.
+    fn set_watching(&self, board: Weak<Board>) -> Weak<Board> {
+        std::mem::replace(&mut self.watching.lock().unwrap_or_else(PoisonError::into_inner), board)
     }
+}
+
+/// Connects by TCP to whichever of the server's addresses answers first: behind a name there may be one that is dead.
+async fn reach(server: &Server) -> io::Result<TcpStream> {
+    let mut attempts = JoinSet::new();
+    for address in lookup_host((server.host.as_str(), server.port)).await? {
+        attempts.spawn(TcpStream::connect(address));
+    }
+    let mut failed = io::Error::other("its name has no address");
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(stream) => {
+                // A commit is several segments; without this the last of them would wait for the server's
+                // acknowledgement.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 /// Asks the server to tell of writes.
@@ -212,8 +262,9 @@ async fn track(connection: &mut MultiplexedConnection, board: &Board) -> Outcome
 /// to it.
 fn untold(cause: Cause) -> Cause {
     match cause {
+        // "NOAUTH HELLO must be called with…" is a server that does speak it.
         Cause::Other(why) | Cause::Denied(why)
-            if why.contains("HELLO") || why.contains("hello") || why.contains("NOPROTO") =>
+            if ["HELLO", "'hello'", "NOPROTO"].iter().any(|word| why.contains(word)) && !why.contains("NOAUTH") =>
         {
             Cause::Unsupported(format!("{why}: the server doesn't speak RESP3, by which writes are told"))
         }
