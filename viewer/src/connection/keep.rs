@@ -1,5 +1,6 @@
 //! Keeps a connection: one session after the other, with pauses in between, until something needs the user.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ const LOOK_AT_CLOCK: Duration = Duration::from_millis(500);
 /// Connects and stays connected. It ends by being dropped, which ends everything that it started.
 pub(super) async fn keep(target: &Target, clock: &Clock, feed: &Feed, variables: &Variables) -> Infallible {
     let mut backoff = Backoff::new();
+    let push = Cell::new(true);
     loop {
-        match (Session { target, feed, clock, variables }).run().await {
+        match (Session { target, feed, clock, variables, push: &push }).run().await {
             Ending::Broken { lived } => pause(backoff.pause(lived), clock, feed).await,
             Ending::NeedsYou => {
                 feed.tell(Event::Phase(Phase::NeedsYou));

@@ -1,5 +1,8 @@
 //! One connection from its beginning to its end: connect, read what was, then follow what comes.
 
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +17,14 @@ use crate::model::{Document, HostStatus, Moment};
 use crate::profile::{Secret, Target};
 use crate::state::{Event, Follow, Found, Key, Phase, Progress, Step};
 
-/// How long an answer may take.
+/// How long an answer may take, where it is short.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long the first answers may take, whose size nobody knows yet.
+const FIRST_ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// The slowest network on which a value of known size is waited for, in bytes a second.
+const SLOWEST: usize = 32 << 10;
 
 /// Something is asked at least this often, so that a connection that hangs is noticed.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -29,8 +38,19 @@ const FILE_PERIOD: f64 = 1.0;
 /// Seconds between looks where neither user nor host says.
 const USUAL_PERIOD: f64 = 5.0;
 
+/// Seconds between looks at least and at most, whatever user and host say.
+const SHORTEST_PERIOD: f64 = 0.1;
+const LONGEST_PERIOD: f64 = 30.0;
+
+/// After a look that the store has asked for, the next one waits this long: who writes without pause is followed at
+/// twenty looks a second.
+const BREATH: Duration = Duration::from_millis(50);
+
 /// How many past results are read at the start: what a host keeps unless told otherwise.
 const PAST: usize = 720;
+
+/// The most bytes of them, so that a slow network isn't blocked by them for long.
+const PAST_BYTES: usize = 4 << 20;
 
 /// The most bytes of a value that are taken: what a host takes unless told otherwise.
 const MOST_BYTES: usize = 16 << 20;
@@ -41,6 +61,8 @@ pub(super) struct Session<'a> {
     pub feed: &'a Feed,
     pub clock: &'a Clock,
     pub variables: &'a Variables,
+    /// Whether the server may tell of writes: false once it has refused to, since each attempt costs a login.
+    pub push: &'a Cell<bool>,
 }
 
 /// Why it is over.
@@ -70,10 +92,8 @@ type Raw = Result<Option<Vec<u8>>, String>;
 impl Session<'_> {
     pub async fn run(&self) -> Ending {
         self.feed.tell(Event::Phase(Phase::Resolving));
-        let ssh = self.target.ssh.as_ref().map(|alias| {
-            let address = &self.target.address;
-            Arc::new(Ssh::new(alias, address.host(), address.port(), self.variables))
-        });
+        let ssh = self.target.ssh.as_ref();
+        let ssh = ssh.map(|alias| Arc::new(Ssh::new(alias, &self.target.address, self.variables)));
         let connected = tokio::select! {
             connected = self.connect(ssh.as_ref()) => connected,
             fault = self.runs_out() => Err(fault),
@@ -196,23 +216,25 @@ impl Session<'_> {
         let options = Options {
             credentials: Credentials { username: self.target.username.clone(), password },
             transport: ssh.map(|ssh| ssh.clone() as Arc<dyn store::Transport>),
-            answer_within: ANSWER_WITHIN,
+            // Each question has a limit of its own, below this one.
+            answer_within: FIRST_ANSWER_WITHIN,
             access: Access::Existing,
         };
         let store = Store::with(self.target.address.clone(), options);
         let keys = [&self.target.keys.output, &self.target.input_key, &self.target.keys.status];
-        match store.watch(&keys.map(String::as_str)).await {
-            Ok(watch) => Ok((store, Some(watch))),
-            Err(error) if matches!(error.cause, Cause::Unsupported(_)) => {
-                store.ping().await?;
-                Ok((store, None))
+        if self.push.get() {
+            match store.watch(&keys.map(String::as_str)).await {
+                Ok(watch) => return Ok((store, Some(watch))),
+                Err(error) if matches!(error.cause, Cause::Unsupported(_)) => self.push.set(false),
+                Err(error) => return Err(error),
             }
-            Err(error) => Err(error),
         }
+        store.ping().await?;
+        Ok((store, None))
     }
 
     /// Reads what was, then tells of each new value, until something breaks.
-    async fn follow(&self, live: &mut Live) -> Result<std::convert::Infallible, Fault> {
+    async fn follow(&self, live: &mut Live) -> Result<Infallible, Fault> {
         let slept = self.clock.slept();
         self.past(live).await?;
         self.look(live, &[Key::Output, Key::Input, Key::Status]).await?;
@@ -234,13 +256,15 @@ impl Session<'_> {
                 Some(Change::Written(key)) => {
                     let keys = self.keys(&key);
                     self.look(live, &keys).await?;
+                    tokio::time::sleep(BREATH).await;
                 }
                 Some(Change::Lost) => {
                     let advice = "It connects anew by itself.";
                     return Err(Fault::new(Step::Reach, Then::Retry, "the connection has ended", advice));
                 }
                 None if looked.elapsed() < period => {
-                    live.store.ping().await.map_err(|error| Fault::of_store(&error))?
+                    let answer = in_time(ANSWER_WITHIN, live.store.ping()).await?;
+                    answer.map_err(|error| Fault::of_store(&error))?;
                 }
                 None | Some(Change::Restored) => {
                     self.look(live, &[Key::Output, Key::Input, Key::Status]).await?;
@@ -265,12 +289,22 @@ impl Session<'_> {
 
     fn period(&self, live: &Live) -> f64 {
         let period = self.target.period.or(live.host_period).unwrap_or(USUAL_PERIOD);
-        if self.target.address.file().is_some() { period.min(FILE_PERIOD) } else { period }
+        let longest = match (&live.watch, self.target.address.file()) {
+            (Some(_), _) => LONGEST_PERIOD,
+            (None, Some(_)) => FILE_PERIOD,
+            // Something is asked that often anyway.
+            (None, None) => HEARTBEAT.as_secs_f64(),
+        };
+        period.clamp(SHORTEST_PERIOD, longest)
     }
 
     /// Tells the results from before. Only the output key is needed: where there is no history, it starts now.
     async fn past(&self, live: &Live) -> Result<(), Fault> {
-        let (entries, store_now) = tokio::join!(live.store.history(&self.target.keys, PAST), live.store.now());
+        let newest = in_time(FIRST_ANSWER_WITHIN, live.store.read(&self.target.keys.output)).await?;
+        let size = newest.ok().flatten().map_or(1, |bytes| bytes.len().max(1));
+        let count = (PAST_BYTES / size).clamp(1, PAST);
+        let asked = async { tokio::join!(live.store.history(&self.target.keys, count), live.store.now()) };
+        let (entries, store_now) = in_time(FIRST_ANSWER_WITHIN, asked).await?;
         let (entries, store_now) = match (entries, store_now) {
             (Ok(entries), Ok(now)) => (entries, now),
             (Err(error), _) | (_, Err(error)) if breaks(&error.cause) => return Err(Fault::of_store(&error)),
@@ -295,7 +329,8 @@ impl Session<'_> {
         let read = async |key: Key| {
             if keys.contains(&key) { Some(live.store.read(self.name(key)).await) } else { None }
         };
-        let (output, input, status) = tokio::join!(read(Key::Output), read(Key::Input), read(Key::Status));
+        let asked = async { tokio::join!(read(Key::Output), read(Key::Input), read(Key::Status)) };
+        let (output, input, status) = in_time(live.patience(), asked).await?;
         for (key, outcome) in [(Key::Output, output), (Key::Input, input), (Key::Status, status)] {
             let Some(outcome) = outcome else { continue };
             let raw = match outcome {
@@ -319,6 +354,29 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+impl Live {
+    /// How long a look may take: values of about the size of the last ones are waited for on a slow network, too.
+    fn patience(&self) -> Duration {
+        let sizes = self.told.iter().map(|told| match told {
+            Some(Ok(Some(bytes))) => Some(bytes.len()),
+            Some(_) => Some(0),
+            None => None,
+        });
+        match sizes.sum::<Option<usize>>() {
+            Some(bytes) => ANSWER_WITHIN + Duration::from_secs((bytes / SLOWEST) as u64),
+            None => FIRST_ANSWER_WITHIN,
+        }
+    }
+}
+
+/// The answer, unless it takes too long.
+async fn in_time<T>(limit: Duration, answer: impl Future<Output = T>) -> Result<T, Fault> {
+    tokio::time::timeout(limit, answer).await.map_err(|_elapsed| {
+        let why = format!("no answer within {} s", limit.as_secs());
+        Fault::new(Step::Reach, Then::Retry, &why, "The server, or the way to it, hangs.")
+    })
 }
 
 fn asleep() -> Fault {

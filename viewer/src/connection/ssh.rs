@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use store::{Opening, Stream, Transport};
+use store::{Address, Opening, Stream, Transport};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Join, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
@@ -40,6 +40,8 @@ pub(super) struct Ssh {
     alias: String,
     /// `HOST:PORT`, as `-W` takes it.
     place: String,
+    /// What is there speaks TLS from the first byte.
+    tls: bool,
     variables: Variables,
     said: Mutex<Said>,
 }
@@ -59,10 +61,17 @@ struct Joined {
 }
 
 impl Ssh {
-    pub fn new(alias: &str, host: &str, port: u16, variables: &Variables) -> Ssh {
+    pub fn new(alias: &str, address: &Address, variables: &Variables) -> Ssh {
+        let (host, port) = (address.host(), address.port());
         let place = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let said = Mutex::new(Said { words: Arc::default(), ended: watch::channel(()).1 });
-        Ssh { alias: alias.to_owned(), place, variables: variables.clone(), said }
+        Ssh {
+            alias: alias.to_owned(),
+            place,
+            tls: address.to_string().starts_with("rediss:"),
+            variables: variables.clone(),
+            said,
+        }
     }
 
     /// What the alias stands for, as the user's configuration has it: `me@host:22`, and through what.
@@ -124,6 +133,9 @@ impl Ssh {
         };
         *self.said() = listen(errors);
         let mut joined = Joined { bytes: tokio::io::join(output, input), child };
+        if self.tls {
+            return Ok(Box::new(joined));
+        }
         // An `ssh` that runs is not yet one that is through: it may wait for a password. A question that every Redis
         // answers, logged in or not, tells; only then does the time for the login begin.
         joined.write_all(b"PING\r\n").await?;

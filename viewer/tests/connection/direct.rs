@@ -127,6 +127,37 @@ fn what_is_no_json_or_too_much_is_told() {
 }
 
 #[test]
+fn a_host_that_says_nonsense_of_its_period_is_read_all_the_same() {
+    let server = RedisServer::start();
+    let writer = Writer::on(&server);
+    let minute = std::time::Duration::from_secs(60);
+    let mut seen = direct(&server.url());
+    seen.until_live();
+    for (number, period) in (1..).zip(["1e300", "1e-300", "-1", "0", "null"]) {
+        let status = format!("{{\"state\":\"{period}\",\"period\":{period}}}");
+        writer.wait(writer.store.announce(&writer.keys, status.as_bytes(), minute));
+        seen.until("the status", |seen| seen.state.shown().host.as_ref().is_some_and(|host| host.state == period));
+        seen.sees_at_once(&writer, number);
+    }
+}
+
+#[test]
+fn of_large_results_fewer_are_read_at_the_start() {
+    let server = RedisServer::start();
+    let writer = Writer::on(&server);
+    for number in 0..60 {
+        writer.commit_with(number, &"x".repeat(100_000));
+    }
+    let mut seen = direct(&server.url());
+    seen.until_live();
+    let past = seen.events.iter().find_map(|event| match event {
+        Event::Past(entries) => Some(entries.len()),
+        _ => None,
+    });
+    assert!((30..=42).contains(&past.unwrap()), "{past:?}");
+}
+
+#[test]
 fn a_redis_that_is_away_is_tried_again() {
     let mut server = RedisServer::options().appendonly().start();
     let writer = Writer::on(&server);

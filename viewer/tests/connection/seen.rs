@@ -162,7 +162,13 @@ impl Writer {
 
     /// Commits a result, as a host does.
     pub fn commit(&self, number: u64) {
-        let output = json!({ "number": number, "percent-memory-cache": 15.5, "timestamp": number }).to_string();
+        self.commit_with(number, "");
+    }
+
+    /// The same, with text that makes it larger.
+    pub fn commit_with(&self, number: u64, text: &str) {
+        let output = json!({ "number": number, "percent-memory-cache": 15.5, "timestamp": number, "text": text });
+        let output = output.to_string();
         let deadline = Instant::now() + PATIENCE;
         // A server that has just started may refuse for a moment.
         while let Err(error) = self.runtime.block_on(self.try_commit(output.as_bytes())) {
