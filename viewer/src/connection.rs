@@ -3,6 +3,7 @@
 
 mod backoff;
 mod fault;
+mod follow;
 mod keep;
 mod queue;
 mod session;

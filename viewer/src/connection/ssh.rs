@@ -236,6 +236,8 @@ impl Drop for Joined {
             // It fails only where nobody is left.
             rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
         }
+        #[cfg(not(unix))]
+        self.child.start_kill().ok();
     }
 }
 

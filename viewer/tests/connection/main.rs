@@ -1,5 +1,6 @@
 //! The connection against real servers: a Redis, and an SSH server in front of it.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test may fail by a panic, in its helpers too")]
 
 #[path = "../support/sshd.rs"]
 mod sshd;

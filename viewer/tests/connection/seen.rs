@@ -1,5 +1,4 @@
 //! A viewer without a window: what its connection tells, taken in by the real state.
-#![allow(clippy::unwrap_used, reason = "a test may fail by a panic, in its helpers too")]
 
 use std::future::Future;
 use std::sync::mpsc::{Receiver, channel};
