@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use reqwest::Url;
-use store::{Address, Credentials, Keys, Password};
+use store::{Address, ClientFiles, Credentials, Keys, Password, Tls};
 
 use crate::plugin::{HandlerName, Loading, Origin, Trust, ZIP_MAX_BYTES};
 
@@ -21,7 +21,8 @@ pub use self::values::{seconds, seconds_or_never, store_without_password};
 /// The flags of `run`. Each has a variable; the flag wins, and an empty value counts as unset.
 #[derive(Debug, Default, Args)]
 pub struct Flags {
-    /// Where data lies: redis://HOST:PORT or sqlite:PATH [env: STORE_URL] [default: made of REDIS_HOST, REDIS_PORT]
+    /// Where data lies: redis://HOST:PORT, rediss://HOST:PORT (TLS) or sqlite:PATH [env: STORE_URL] [default: made of
+    /// REDIS_HOST, REDIS_PORT]
     #[arg(long, value_name = "URL", help_heading = "Store")]
     pub store: Option<String>,
 
@@ -102,6 +103,9 @@ Variables without flags:
   REDIS_USERNAME              The user to sign in as
   REDIS_PASSWORD              The password; never given as a flag, which every user of the machine could read
   REDIS_PASSWORD_FILE         A file that holds the password, read at each connection
+  REDIS_CA_FILE               Certificates of the authorities to trust for rediss:// [default: the system's]
+  REDIS_CERT_FILE             A certificate to show to a Redis that asks for one
+  REDIS_KEY_FILE              The key of that certificate
   RUST_LOG                    Which log records are written [default: info]
   SSL_CERT_FILE               Certificates of the authorities to trust for https:// [default: the system's]
   HTTPS_PROXY, HTTP_PROXY     The proxies to take for https:// and http://
@@ -202,6 +206,7 @@ impl Flags {
     pub fn resolve(self, variable: impl Fn(&str) -> Option<String>) -> Result<Config, Faults> {
         let mut reader = Reader { variable, faults: Faults::default() };
         let store = reader.store(self.store);
+        let store = reader.tls(store);
         let credentials = reader.credentials();
         let trigger = reader.parse(self.trigger, "TRIGGER", "--trigger", TriggerKind::Poll, choice);
         let input_key = reader.text(self.input_key, "REDIS_INPUT_KEY").unwrap_or_else(|| "metrics".to_owned());
@@ -338,6 +343,35 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             self.fault("REDIS_PASSWORD", "", "REDIS_PASSWORD_FILE is set too: set one of them");
         }
         Credentials { username: self.text(None, "REDIS_USERNAME"), password: text.or(file) }
+    }
+
+    /// Whom to trust over TLS, and what to show. Files that would not be used are a fault where a Redis is reached
+    /// without: whoever sets them counts on its being secret.
+    fn tls(&mut self, store: Option<Address>) -> Option<Address> {
+        let (ca, cert, key) = ("REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE");
+        let file = |variable: &str| self.text(None, variable).map(PathBuf::from);
+        let (ca_file, cert_file, key_file) = (file(ca), file(cert), file(key));
+        let store = store?;
+        let set = [(ca, ca_file.is_some()), (cert, cert_file.is_some()), (key, key_file.is_some())];
+        if !store.is_tls() && store.file().is_none() {
+            for (variable, _) in set.iter().filter(|(_, is_set)| *is_set) {
+                let fault = format!("the store is reached without TLS: set STORE_URL to rediss://, not to {store}");
+                self.fault(variable, "", &fault);
+            }
+        }
+        let client = match (cert_file, key_file) {
+            (Some(cert_file), Some(key_file)) => Some(ClientFiles { cert_file, key_file }),
+            (None, None) => None,
+            (Some(_), None) => {
+                self.fault(cert, "", "REDIS_KEY_FILE, the certificate's key, is not set");
+                None
+            }
+            (None, Some(_)) => {
+                self.fault(key, "", "REDIS_CERT_FILE, the certificate of that key, is not set");
+                None
+            }
+        };
+        Some(store.with_tls(Tls { ca_file, client }))
     }
 
     fn zip_url(&mut self, flag: Option<String>, allow_http: Option<String>) -> Option<Origin> {

@@ -5,6 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use store::testing::RedisServer;
 use store::{Address, Credentials, Keys, Store};
 use support::redis::Redis;
 use support::{Host, plugin, plugin_host, text, wait_for};
@@ -293,6 +294,22 @@ fn json_logs_are_one_object_a_line() {
         (&json!("fixture"), &json!("sum")),
         "{record}"
     );
+}
+
+#[test]
+fn a_redis_over_tls_serves_as_well() {
+    let redis = Redis::with(RedisServer::options().tls().arg("--tls-auth-clients").arg("yes").start());
+    let (url, files) = (redis.server.tls_url(), redis.server.tls_files());
+    let (ca, client) = (files.ca_file.unwrap(), files.client.unwrap());
+    let path = |path: &std::path::PathBuf| path.to_str().unwrap().to_owned();
+    let (ca, cert, key) = (path(&ca), path(&client.cert_file), path(&client.key_file));
+    let untrusting = redis.host("sum", &[("STORE_URL", &url)]);
+    untrusting.wait_for_log("name the certificate of its authority in REDIS_CA_FILE");
+    let tls = [("REDIS_CA_FILE", ca.as_str()), ("REDIS_CERT_FILE", &cert), ("REDIS_KEY_FILE", &key)];
+    let host = redis.host("sum", &[&[("STORE_URL", url.as_str())], &tls[..]].concat());
+    redis.write(r#"{"add": 1}"#);
+    redis.wait_for_sequence(1);
+    assert!(host.stop().success());
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! Everything in here blocks, and panics with a sentence where a test can't go on.
 
+pub mod certificates;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -9,6 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::Tls;
 
 /// How long a server may take to answer after its start, or to end: long, for machines that run many tests at once.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct RedisOptions {
     arguments: Vec<String>,
     password: Option<String>,
+    tls: bool,
 }
 
 /// A running server. It is killed, and its folder removed, when this is dropped.
@@ -26,6 +31,7 @@ pub struct RedisServer {
     options: RedisOptions,
     folder: TempDir,
     port: u16,
+    tls_port: u16,
     child: Option<Child>,
 }
 
@@ -41,6 +47,12 @@ impl RedisOptions {
         self.arg("--requirepass").arg(password)
     }
 
+    /// Speaks TLS too, on a port of its own and with certificates of its own; asks clients for none.
+    pub fn tls(mut self) -> RedisOptions {
+        self.tls = true;
+        self.arg("--tls-auth-clients").arg("no")
+    }
+
     /// One more argument for the command line of `redis-server`.
     pub fn arg(mut self, argument: &str) -> RedisOptions {
         self.arguments.push(argument.to_owned());
@@ -54,10 +66,13 @@ impl RedisOptions {
     /// Where `redis-server` isn't installed or doesn't start.
     pub fn start(self) -> RedisServer {
         let folder = tempfile::tempdir().expect("a temporary folder can be created");
-        let mut server = RedisServer { options: self, folder, port: 0, child: None };
+        let mut server = RedisServer { options: self, folder, port: 0, tls_port: 0, child: None };
+        if server.options.tls {
+            certificates::issue(server.folder.path());
+        }
         // Another process may take the port between its choice and the start: then a new one is tried.
         for _ in 0..5 {
-            server.port = free_port();
+            (server.port, server.tls_port) = (free_port(), free_port());
             if server.spawn() {
                 return server;
             }
@@ -90,6 +105,22 @@ impl RedisServer {
     pub fn url(&self) -> String {
         let login = self.options.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
         format!("redis://{login}127.0.0.1:{}", self.port)
+    }
+
+    /// `rediss://…` of the server, by the name in its certificate, with its password if it has one.
+    pub fn tls_url(&self) -> String {
+        let login = self.options.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
+        format!("rediss://{login}{}:{}", certificates::SERVER_NAME, self.tls_port)
+    }
+
+    /// The port on 127.0.0.1 that speaks TLS.
+    pub fn tls_port(&self) -> u16 {
+        self.tls_port
+    }
+
+    /// The files of a client that the server trusts, with the authority of both.
+    pub fn tls_files(&self) -> Tls {
+        certificates::files(self.folder.path())
     }
 
     /// Ends the server as an operator would, and waits until it is gone.
@@ -142,7 +173,13 @@ impl RedisServer {
 
     /// Starts the process and waits until it answers; false if it ends instead.
     fn spawn(&mut self) -> bool {
-        let spawned = Command::new("redis-server")
+        let mut command = Command::new("redis-server");
+        if self.options.tls {
+            let file = |name| self.folder.path().join(name);
+            command.args(["--tls-port", &self.tls_port.to_string(), "--tls-ca-cert-file"]).arg(file("ca.pem"));
+            command.arg("--tls-cert-file").arg(file("server.pem")).arg("--tls-key-file").arg(file("server.key"));
+        }
+        let spawned = command
             .args(["--bind", "127.0.0.1", "--save", "", "--port", &self.port.to_string()])
             .arg("--dir")
             .arg(self.folder.path())

@@ -18,7 +18,8 @@ pub enum Change {
     Restored,
 }
 
-/// Tells of writes to keys by others; the store's own writes are not told. Ends when it is dropped.
+/// Tells of writes to keys by others. Of the store's own only commits are told: Redis doesn't see whose a script's
+/// writes are. Ends when it is dropped.
 #[derive(Debug)]
 pub struct Watch {
     board: Arc<Board>,

@@ -15,11 +15,14 @@ fn redis_addresses_have_defaults() {
         ("redis://10.0.0.1/3", "10.0.0.1", 6379, "redis://10.0.0.1:6379/3"),
         ("redis://[::1]:7000", "::1", 7000, "redis://[::1]:7000"),
         ("redis://user:se%23cret@h", "h", 6379, "redis://h:6379"),
+        ("rediss://user:se%23cret@h/2", "h", 6379, "rediss://h:6379/2"),
+        ("rediss://[::1]:7000", "::1", 7000, "rediss://[::1]:7000"),
     ] {
         let address = parse(text);
         assert_eq!((address.host(), address.port()), (host, port));
         assert_eq!(address.to_string(), shown);
         assert_eq!(parse(shown).to_string(), shown);
+        assert_eq!(address.is_tls(), text.starts_with("rediss:"));
     }
     assert_eq!(Address::redis("h", 1).to_string(), "redis://h:1");
 }
@@ -59,6 +62,8 @@ fn a_password_that_was_not_encoded_is_refused_and_not_shown() {
         "redis://user:12/hidden@h",
         "redis://user:hid#den@h",
         "redis://:hidden/@h",
+        "rediss://user:12#hidden@h",
+        "rediss://h/#insecure",
     ] {
         let message = Address::parse(text).unwrap_err().to_string();
         assert!(message.contains("percent-encoded") && !message.contains("hid"), "{text}: {message}");
@@ -83,20 +88,20 @@ fn credentials_hide_their_password() {
 
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(text in "(redis:|sqlite:|)\\PC{0,30}|redis://[a:@/?#%\\[\\]0-9]{0,20}") {
+    fn no_text_makes_it_panic(text in "(rediss?:|sqlite:|)\\PC{0,30}|rediss?://[a:@/?#%\\[\\]0-9]{0,20}") {
         if let Ok(address) = Address::parse(&text) {
             prop_assert!(address.to_string().starts_with(text.split(':').next().unwrap()));
         }
     }
 
     #[test]
-    fn a_password_is_never_shown(password in "[!-~]{0,12}", end in "@h:1/2|@h:1|@h|:x@h|", raw: bool) {
+    fn a_password_is_never_shown(password in "[!-~]{0,12}", end in "@h:1/2|@h:1|@h|:x@h|", raw: bool, tls: bool) {
         // `redis://user:a@b` without a host is an address with host b: nothing tells that "a@b" was meant.
         prop_assume!(!(raw && end.is_empty() && password.contains('@')));
         // Marked, so that it can't be found by chance in what is rightly shown.
         let password = format!("Zq{password}Zq");
         let encoded: String = password.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let text = format!("redis://user:{}{end}", if raw { &password } else { &encoded });
+        let text = format!("redis{}://user:{}{end}", if tls { "s" } else { "" }, if raw { &password } else { &encoded });
         let shown = match Address::parse(&text) {
             Ok(address) => {
                 let store = Store::new(address.clone(), Credentials::default());

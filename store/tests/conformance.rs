@@ -1,4 +1,5 @@
-//! What a store does, asked of Redis and of SQLite alike: each behaviour below is a test in both.
+//! What a store does, asked of Redis, of Redis through a transport and TLS, and of SQLite alike: each behaviour below is
+//! a test in all of them.
 #![allow(clippy::unwrap_used, reason = "a test may fail by a panic, in its helpers too")]
 
 mod conformance {
@@ -7,14 +8,20 @@ mod conformance {
 }
 
 use conformance::behaviour;
-use conformance::place::{Place, RedisPlace, SqlitePlace};
+use conformance::place::{Place, RedisPlace, SqlitePlace, TransportPlace};
 
-macro_rules! both {
+macro_rules! everywhere {
     ($($behaviour:ident)*) => {
         mod redis {
             $(#[tokio::test]
             async fn $behaviour() {
                 super::behaviour::$behaviour(&<super::RedisPlace as super::Place>::start()).await;
+            })*
+        }
+        mod transport {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::behaviour::$behaviour(&<super::TransportPlace as super::Place>::start()).await;
             })*
         }
         mod sqlite {
@@ -26,7 +33,7 @@ macro_rules! both {
     };
 }
 
-both! {
+everywhere! {
     an_input_is_read_as_it_was_written
     a_missing_key_reads_as_none
     a_commit_with_the_right_sequence_applies_everything

@@ -1,12 +1,19 @@
 //! Being told of writes, and connections through a way of the caller's own.
 #![allow(clippy::unwrap_used, reason = "a test may fail by a panic, in its helpers too")]
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime};
 
 use store::testing::RedisServer;
-use store::{Access, Address, Cause, Change, Credentials, Opening, Options, Store, Stream, Transport, Watch};
+use store::{
+    Access, Address, Cause, Change, Commit, Committed, Credentials, Keys, Opening, Options, Store, Stream, Transport,
+    Watch,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 fn store(server: &RedisServer) -> Store {
@@ -85,6 +92,74 @@ async fn a_loss_is_told_at_once_and_a_new_connection_tells_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_is_a_loss_and_a_restoration_once_it_goes_on() {
+    let server = RedisServer::start();
+    let options = Options { answer_within: Duration::from_millis(200), ..Options::default() };
+    let store = Store::with(Address::parse(&server.url()).unwrap(), options);
+    let mut watch = store.watch(&["out"]).await.unwrap();
+    server.pause();
+    let error = store.ping().await.unwrap_err();
+    assert!(matches!(error.cause, Cause::TimedOut(_)) && error.to_string().contains("within 0.2 s"), "{error}");
+    assert_eq!(next(&mut watch).await, Change::Lost);
+    server.resume();
+    while store.ping().await.is_err() {}
+    assert_eq!(next(&mut watch).await, Change::Restored);
+    run(&server, &["SET", "out", "1"]);
+    assert_eq!(next(&mut watch).await, written("out"));
+}
+
+#[tokio::test]
+async fn a_second_watch_takes_the_place_of_the_first_which_is_told() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    let mut first = store.watch(&["out"]).await.unwrap();
+    let mut second = store.watch(&["in"]).await.unwrap();
+    assert_eq!(next(&mut first).await, Change::Lost);
+    run(&server, &["SET", "in", "1"]);
+    assert_eq!(next(&mut second).await, written("in"));
+}
+
+#[tokio::test]
+async fn a_store_works_the_same_while_it_watches() {
+    let server = RedisServer::options().password("right").start();
+    let anonymous = Store::new(Address::redis("127.0.0.1", server.port()), Credentials::default());
+    let error = anonymous.watch(&["out"]).await.unwrap_err();
+    assert!(matches!(error.cause, Cause::Denied(_)) && error.to_string().contains("REDIS_PASSWORD"), "{error}");
+    let (store, keys) = (store(&server), Keys::of("out").unwrap());
+    let mut watch = store.watch(&["out", &keys.status, "end"]).await.unwrap();
+    let commit = Commit {
+        keys: &keys,
+        sequence: 0,
+        output: b"output",
+        env: b"env",
+        last_event: "event",
+        handler: "handler",
+        plugin_version: "1.2.3",
+        saved_at: "2026-01-31T12:00:00Z",
+        history_length: 3,
+    };
+    assert_eq!(store.commit(&commit).await.unwrap(), Committed::Applied);
+    assert_eq!(store.saved(&keys).await.unwrap().unwrap().env, b"env");
+    assert_eq!(store.history(&keys, 9).await.unwrap()[0].data, b"output");
+    assert_eq!(next(&mut watch).await, written("out"), "Redis doesn't see whose a script's writes are");
+    store.announce(&keys, b"mine", Duration::from_secs(9)).await.unwrap();
+    run(&server, &["SET", "end", "1"]);
+    assert_eq!(next(&mut watch).await, written("end"));
+}
+
+#[tokio::test]
+async fn a_watch_that_is_dropped_ends_with_the_connection() {
+    let server = RedisServer::start();
+    let store = store(&server);
+    drop(store.watch(&["out"]).await.unwrap());
+    run(&server, &["CLIENT", "KILL", "TYPE", "normal"]);
+    while store.ping().await.is_err() {}
+    let client = redis::Client::open(server.url()).unwrap();
+    let info: String = redis::cmd("INFO").arg("clients").query(&mut client.get_connection().unwrap()).unwrap();
+    assert!(info.contains("tracking_clients:0"), "{info}");
+}
+
+#[tokio::test]
 async fn a_watch_that_nobody_reads_keeps_one_mark_a_key() {
     let server = RedisServer::start();
     let store = store(&server);
@@ -131,10 +206,31 @@ async fn the_stores_clock_can_be_asked() {
     assert!(before - slack <= now && now <= after + slack);
 }
 
-/// Goes to a port and counts how often.
+/// Goes to a port and counts how often, and how many of these ways are still open.
 struct Counted {
     port: u16,
     opened: AtomicUsize,
+    open: Arc<AtomicUsize>,
+}
+
+/// One such way.
+struct Way {
+    stream: TcpStream,
+    open: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    fn to(port: u16) -> Arc<Counted> {
+        Arc::new(Counted { port, opened: AtomicUsize::new(0), open: Arc::default() })
+    }
+
+    async fn wait_for_open(&self, ways: usize) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.open.load(Ordering::Relaxed) != ways {
+            assert!(Instant::now() < deadline, "{} ways are open, not {ways}", self.open.load(Ordering::Relaxed));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
 }
 
 impl Transport for Counted {
@@ -142,15 +238,62 @@ impl Transport for Counted {
         self.opened.fetch_add(1, Ordering::Relaxed);
         Box::pin(async {
             let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-            Ok(Box::new(stream) as Box<dyn Stream>)
+            self.open.fetch_add(1, Ordering::Relaxed);
+            Ok(Box::new(Way { stream, open: Arc::clone(&self.open) }) as Box<dyn Stream>)
         })
     }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl AsyncRead for Way {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl AsyncWrite for Way {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[tokio::test]
+async fn a_way_is_let_go_of_with_its_connection_even_while_a_request_hangs_in_it() {
+    let server = RedisServer::start();
+    let way = Counted::to(server.port());
+    let transport: Arc<dyn Transport> = way.clone();
+    let answer_within = Duration::from_millis(200);
+    let options = Options { transport: Some(transport), answer_within, ..Options::default() };
+    let store = Store::with(Address::redis("there", 1), options);
+    let _watch = store.watch(&["out"]).await.unwrap();
+    way.wait_for_open(1).await;
+    server.pause();
+    store.ping().await.unwrap_err();
+    way.wait_for_open(0).await;
+    server.resume();
+    store.ping().await.unwrap();
+    way.wait_for_open(1).await;
+    drop(store);
+    way.wait_for_open(0).await;
 }
 
 #[tokio::test]
 async fn a_transport_is_opened_anew_after_its_connection_broke() {
     let mut server = RedisServer::options().password("right").start();
-    let way = Arc::new(Counted { port: server.port(), opened: AtomicUsize::new(0) });
+    let way = Counted::to(server.port());
     let password = store::Password::Text("right".to_owned());
     let options = Options {
         transport: Some(way.clone()),

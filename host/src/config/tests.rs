@@ -78,6 +78,27 @@ fn a_password_in_a_flag_is_refused_and_one_in_the_variable_taken() {
 }
 
 #[test]
+fn files_for_tls_are_taken_with_an_address_that_uses_them_only() {
+    let (url, ca) = (("STORE_URL", "rediss://redis:6380/1"), ("REDIS_CA_FILE", "/ca.pem"));
+    let (cert, key) = (("REDIS_CERT_FILE", "/me.pem"), ("REDIS_KEY_FILE", "/me.key"));
+    let config = with_output(&[url, ca, cert, key]).unwrap();
+    assert!(config.store.is_tls());
+    assert_eq!(config.store.to_string(), "rediss://redis:6380/1");
+    for (half, said) in [(cert, "REDIS_KEY_FILE"), (key, "REDIS_CERT_FILE")] {
+        let faults = with_output(&[url, half]).unwrap_err().to_string();
+        assert!(faults.contains(said) && faults.contains(half.0), "{faults}");
+    }
+    for plain in [("STORE_URL", "redis://redis"), ("REDIS_HOST", "redis")] {
+        let faults = with_output(&[plain, ca, cert, key]).unwrap_err().to_string();
+        assert!(
+            faults.contains("3 faults") && faults.contains("REDIS_CA_FILE: the store is reached without"),
+            "{faults}"
+        );
+    }
+    assert!(with_output(&[("STORE_URL", "sqlite:a.db"), ca]).is_ok(), "a file has no use for them, nor for a password");
+}
+
+#[test]
 fn a_loop_is_refused() {
     for input in ["out", "{out}:env", "{out}:history", "{out}:status"] {
         assert!(with_output(&[("REDIS_INPUT_KEY", input)]).unwrap_err().to_string().contains("a loop"), "{input}");

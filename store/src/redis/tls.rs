@@ -42,7 +42,7 @@ pub(super) async fn secure(
     let (config, identity) = reading.await.map_err(|error| Cause::Other(error.to_string()))??;
     match timeout_at(deadline, TlsConnector::from(config).connect(name, way)).await {
         Ok(Ok(stream)) => Ok((Box::new(stream), identity)),
-        Ok(Err(error)) => Err(identity.refused(&error).unwrap_or_else(|| cause_of(&error, files))),
+        Ok(Err(error)) => Err(cause_of(&error, files, &identity)),
         // A Redis without TLS waits for the end of the line that the handshake seems to be.
         Err(_elapsed) => Err(no_tls("the server doesn't answer to a TLS handshake")),
     }
@@ -145,16 +145,21 @@ fn unreadable(path: &Path, variable: &str, why: &dyn std::fmt::Display) -> Cause
     Cause::Denied(format!("{} ({variable}) can't be read: {why}", path.display()))
 }
 
-/// Why a handshake failed.
-fn cause_of(error: &io::Error, files: &Tls) -> Cause {
-    let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return no_tls(&format!("the connection broke in the TLS handshake ({error})"));
-    };
-    let certificate = match fault {
-        rustls::Error::InvalidCertificate(certificate) => certificate,
-        rustls::Error::InvalidMessage(_) => return no_tls("the server doesn't answer in TLS"),
-        _ => return Cause::Unreachable(format!("the TLS handshake failed: {fault}")),
-    };
+/// Why a handshake failed: what is wrong with the server comes before what it thinks of the client.
+fn cause_of(error: &io::Error, files: &Tls, identity: &Identity) -> Cause {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::InvalidCertificate(certificate)) => untrusted(certificate, files),
+        Some(rustls::Error::InvalidMessage(_)) => no_tls("the server doesn't answer in TLS"),
+        Some(fault) => {
+            identity.refused(fault).unwrap_or_else(|| Cause::Unreachable(format!("the TLS handshake failed: {fault}")))
+        }
+        None => identity
+            .refused(error)
+            .unwrap_or_else(|| no_tls(&format!("the connection broke in the TLS handshake ({error})"))),
+    }
+}
+
+fn untrusted(certificate: &CertificateError, files: &Tls) -> Cause {
     let advice = match certificate {
         // Another authority of the same name gives a signature that doesn't fit.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => match &files.ca_file {
@@ -179,4 +184,25 @@ fn cause_of(error: &io::Error, files: &Tls) -> Cause {
 
 fn no_tls(what: &str) -> Cause {
     Cause::Unreachable(format!("{what}: see whether that port speaks TLS (an address without is redis://)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_comes_with_what_to_do() {
+        let own = Tls { ca_file: Some("/etc/ca.pem".into()), client: None };
+        for (certificate, files, said) in [
+            (CertificateError::UnknownIssuer, &Tls::default(), "in REDIS_CA_FILE"),
+            (CertificateError::BadSignature, &own, "/etc/ca.pem (REDIS_CA_FILE)"),
+            (CertificateError::NotValidForName, &own, "name the server as its certificate does"),
+            (CertificateError::Expired, &own, "renew it"),
+            (CertificateError::NotValidYet, &own, "clock"),
+            (CertificateError::BadEncoding, &own, "signed by an authority"),
+        ] {
+            let cause = untrusted(&certificate, files);
+            assert!(matches!(&cause, Cause::Unreachable(why) if why.contains(said)), "{certificate}: {cause}");
+        }
+    }
 }

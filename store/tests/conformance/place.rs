@@ -1,9 +1,12 @@
 //! A fresh store of each kind, and a way in beside it, for what `Store` rightly can't do.
 
+use std::sync::Arc;
+
 use rusqlite::params;
 use store::testing::RedisServer;
-use store::{Address, Credentials, Store};
+use store::{Address, Credentials, Opening, Options, Store, Stream, Transport};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 pub trait Place {
     fn start() -> Self;
@@ -46,6 +49,46 @@ impl Place for RedisPlace {
         let mut transaction = redis::pipe();
         transaction.atomic().cmd("GET").arg(output).cmd("HGET").arg(env).arg("env");
         transaction.query(&mut self.connection()).expect("MULTI works")
+    }
+}
+
+/// The same server, reached by TLS through a way of the caller's own.
+pub struct TransportPlace {
+    redis: RedisPlace,
+}
+
+/// Leads to a port of this machine.
+struct Way {
+    port: u16,
+}
+
+impl Transport for Way {
+    fn open(&self) -> Opening<'_> {
+        Box::pin(async {
+            let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
+
+impl Place for TransportPlace {
+    fn start() -> TransportPlace {
+        TransportPlace { redis: RedisPlace { server: RedisServer::options().tls().start() } }
+    }
+
+    fn store(&self) -> Store {
+        let server = &self.redis.server;
+        let address = Address::parse(&server.tls_url()).expect("the server's URL is one").with_tls(server.tls_files());
+        let transport: Arc<dyn Transport> = Arc::new(Way { port: server.tls_port() });
+        Store::with(address, Options { transport: Some(transport), ..Options::default() })
+    }
+
+    fn set_field(&self, key: &str, field: &str, value: &str) {
+        self.redis.set_field(key, field, value);
+    }
+
+    fn output_and_env(&self, output: &str, env: &str) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        self.redis.output_and_env(output, env)
     }
 }
 
