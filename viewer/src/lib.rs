@@ -5,7 +5,17 @@
 //! what follows from it to the connection. `model` is what the words mean: pure functions and types.
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod args;
+pub mod askpass;
+pub mod clock;
+pub mod connection;
+pub mod export;
+pub mod files;
+pub mod kept;
 pub mod model;
-
 pub mod profile;
+pub mod replay;
+pub mod screenshot;
 pub mod state;
+pub mod ui;

@@ -9,6 +9,9 @@ use store::{Address, Keys};
 /// The key that holds the raw input, unless another is named.
 pub const INPUT_KEY: &str = "metrics";
 
+/// The key that holds the result, unless another is named: the one that `plugin-host dev` writes.
+pub const OUTPUT_KEY: &str = "metrics-output";
+
 /// Where `--ssh` looks unless a store is named.
 pub const STORE_BEHIND_SSH: &str = "redis://127.0.0.1:6379";
 
@@ -24,7 +27,7 @@ pub struct Profile {
     pub store: String,
     /// The ACL user; empty: the server's default user.
     pub username: String,
-    /// The key that holds the result.
+    /// The key that holds the result; empty: [`OUTPUT_KEY`].
     pub output_key: String,
     /// The key that holds the raw input; empty: [`INPUT_KEY`].
     pub input_key: String,
@@ -71,10 +74,15 @@ impl Profile {
         if !self.name.is_empty() {
             return self.name.clone();
         }
-        match (self.ssh.as_str(), self.store.as_str()) {
-            ("", store) => format!("{} in {store}", self.output_key),
-            (ssh, "") => format!("{} on {ssh}", self.output_key),
-            (ssh, store) => format!("{} in {store} on {ssh}", self.output_key),
+        format!("{} in {}", or(&self.output_key, OUTPUT_KEY), self.place())
+    }
+
+    /// Where it leads to.
+    pub fn place(&self) -> String {
+        match (self.ssh.trim(), self.store.trim()) {
+            ("", store) => store.to_owned(),
+            (ssh, "") => ssh.to_owned(),
+            (ssh, store) => format!("{store} on {ssh}"),
         }
     }
 
@@ -92,16 +100,10 @@ impl Profile {
             faults.push(fault);
         }
         let address = self.address(ssh.is_some()).map_err(|fault| faults.push(fault)).ok();
-        let keys = match self.output_key.trim() {
-            "" => Err("name the output key: the key that the host writes its results to".to_owned()),
-            key => Keys::of(key).map_err(|error| error.to_string()),
-        };
-        let keys = keys.map_err(|fault| faults.push(fault)).ok();
+        let output_key = or(&self.output_key, OUTPUT_KEY);
+        let keys = Keys::of(output_key).map_err(|error| faults.push(error.to_string())).ok();
         let period = self.period().map_err(|fault| faults.push(fault)).ok().flatten();
-        let input_key = match self.input_key.trim() {
-            "" => INPUT_KEY,
-            key => key,
-        };
+        let input_key = or(&self.input_key, INPUT_KEY);
         match (address, keys) {
             (Some(address), Some(keys)) if faults.is_empty() => Ok(Target {
                 profile: self.clone(),
@@ -152,6 +154,14 @@ impl Profile {
                 _ => Err(format!("period {text:?} is not between 0.01 and 86400 seconds")),
             },
         }
+    }
+}
+
+/// `text`, or `usual` where there is none.
+fn or<'a>(text: &'a str, usual: &'a str) -> &'a str {
+    match text.trim() {
+        "" => usual,
+        text => text,
     }
 }
 
@@ -224,7 +234,7 @@ mod tests {
     #[test]
     fn all_faults_are_told_together() {
         let wrong = Profile { ssh: "-x".to_owned(), period: "0".to_owned(), ..Profile::default() };
-        assert_eq!(wrong.target(Secret::None).unwrap_err().len(), 3);
+        assert_eq!(wrong.target(Secret::None).unwrap_err().len(), 3, "{wrong:?}");
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct State {
     pub over: Option<Over>,
     /// Where an export goes.
     pub export_path: String,
+    /// Seconds between a recording's results, while one is played.
+    replayed: Option<f64>,
     notice: Option<Notice>,
     connecting: [Progress; 3],
     /// The connection was lost since the newest result.
@@ -136,6 +138,7 @@ impl State {
             chart: Chart::default(),
             over: None,
             export_path,
+            replayed: None,
             notice: None,
             connecting: Default::default(),
             interrupted: false,
@@ -157,7 +160,9 @@ impl State {
     /// Seconds between results: the user's word, else the host's, else 5.
     pub fn period(&self) -> f64 {
         let said = self.target.as_ref().and_then(|target| target.period);
-        said.or_else(|| self.current.host.as_ref().and_then(HostStatus::usable_period)).unwrap_or(USUAL_PERIOD)
+        said.or(self.replayed)
+            .or_else(|| self.current.host.as_ref().and_then(HostStatus::usable_period))
+            .unwrap_or(USUAL_PERIOD)
     }
 
     /// Whether the result may be taken for what is now.
@@ -423,11 +428,25 @@ impl State {
             self.records = Records::default();
         }
         self.past = None;
+        self.replayed = None;
         self.form = Form { profile: target.profile.clone(), secret: target.secret.clone() };
         self.form_faults.clear();
         self.target = Some(target);
         self.interrupted = true;
         self.view = View::Overview;
+    }
+
+    /// Begins to show a recording, whose results are `period` seconds apart.
+    pub fn begin_replay(&mut self, period: f64) {
+        let kept = (self.settings, std::mem::take(&mut self.profiles), std::mem::take(&mut self.export_path));
+        let (view, replayed) = (self.view, Some(period));
+        *self = State { view, replayed, ..State::new(kept.0, kept.1, kept.2) };
+    }
+
+    /// Whether what is shown changes with time alone.
+    pub fn moves(&self, now: Moment) -> bool {
+        let ages = self.shown().frozen_at.is_none() && self.current.output.document.is_some();
+        ages || matches!(self.phase, Phase::Retrying { .. }) || self.notice(now).is_some()
     }
 
     fn toggle(&mut self, over: Over) {

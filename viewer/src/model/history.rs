@@ -1,9 +1,14 @@
 //! The numbers of past results, by field, bounded in memory; lines that know where they break.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+
+mod overall;
 
 use super::moment::Moment;
 use super::order::natural;
+
+pub use overall::Overall;
 
 /// The most samples kept: two hours at one a second.
 const MOST_SAMPLES: usize = 7_200;
@@ -123,31 +128,16 @@ impl History {
         let Some((name, column)) = self.columns.get_key_value(name) else {
             return Series { name: "", segments: Vec::new() };
         };
+        let span = self.span(from, to);
+        let numbers = self.times.range(span.clone()).zip(column.range(span.clone()).copied());
+        Series { name, segments: pieces(numbers, period, span.len(), most) }
+    }
+
+    /// The samples between two times, and those next to them.
+    fn span(&self, from: f64, to: f64) -> Range<usize> {
         let start = self.times.partition_point(|time| time.at < from).saturating_sub(1);
         let end = (self.times.partition_point(|time| time.at <= to) + 1).min(self.times.len());
-        let mut segments: Vec<Segment> = Vec::new();
-        let mut last: Option<f64> = None;
-        for (time, number) in self.times.range(start..end).zip(column.range(start..end)) {
-            if number.is_nan() {
-                last = None;
-                continue;
-            }
-            match (last, segments.last_mut()) {
-                (Some(before), Some(segment)) if !is_gap(time.at - before, time.interrupted, period) => {
-                    segment.push([time.at, *number]);
-                }
-                _ => segments.push(vec![[time.at, *number]]),
-            }
-            last = Some(time.at);
-        }
-        let points = end.saturating_sub(start);
-        if points > most {
-            let group = points.div_ceil((most / 4).max(1));
-            for segment in &mut segments {
-                *segment = thinned(segment, group);
-            }
-        }
-        Series { name, segments }
+        start..end.max(start)
     }
 
     /// The number of a field at the newest sample not after `at`, unless that is in a gap.
@@ -186,6 +176,32 @@ impl History {
         }
         debug_assert!(self.columns.values().all(|column| column.len() == length));
     }
+}
+
+/// A line of `points` samples in pieces, with at most about `most` points.
+fn pieces<'a>(numbers: impl Iterator<Item = (&'a Time, f64)>, period: f64, points: usize, most: usize) -> Vec<Segment> {
+    let mut segments: Vec<Segment> = Vec::new();
+    let mut last: Option<f64> = None;
+    for (time, number) in numbers {
+        if number.is_nan() {
+            last = None;
+            continue;
+        }
+        match (last, segments.last_mut()) {
+            (Some(before), Some(segment)) if !is_gap(time.at - before, time.interrupted, period) => {
+                segment.push([time.at, number]);
+            }
+            _ => segments.push(vec![[time.at, number]]),
+        }
+        last = Some(time.at);
+    }
+    if points > most {
+        let group = points.div_ceil((most / 4).max(1));
+        for segment in &mut segments {
+            *segment = thinned(segment, group);
+        }
+    }
+    segments
 }
 
 fn is_gap(seconds: f64, interrupted: bool, period: f64) -> bool {

@@ -1,0 +1,215 @@
+//! Joins the parts: what comes from the connection goes into the state, what the user wants goes out again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use eframe::egui;
+use jiff::tz::TimeZone;
+
+use crate::clock::Clock;
+use crate::connection::{Command, Connection};
+use crate::export::Contents;
+use crate::files::{Files, Job};
+use crate::kept::Kept;
+use crate::profile::{Profile, Secret};
+use crate::replay::{Recording, Replay};
+use crate::screenshot::Screenshot;
+use crate::state::{Action, Effect, Form, Format, Phase, State, View};
+use crate::ui::{self, Time};
+
+/// The most events taken in for one frame, so that a flood of them doesn't stop the drawing.
+const MOST_EVENTS: usize = 2_000;
+
+/// What the viewer is to do at its start.
+pub struct Start {
+    /// What is kept from the last time.
+    pub kept: Kept,
+    /// Where that is kept; none: nowhere.
+    pub kept_file: Option<PathBuf>,
+    /// What went wrong so far, for the user to know.
+    pub notice: Option<String>,
+    /// What to do first.
+    pub first: First,
+    /// The page to begin with.
+    pub view: View,
+    /// Where to write a picture, and then end.
+    pub screenshot: Option<PathBuf>,
+    /// Where exports go unless another file is named.
+    pub export_path: String,
+}
+
+/// What to do first.
+pub enum First {
+    /// Show the form.
+    Form,
+    /// Connect.
+    Connect(Box<Profile>, Secret),
+    /// Play a recorded file, so many times as fast.
+    Replay(Recording, f64),
+}
+
+/// The window's program.
+pub struct App {
+    state: State,
+    clock: Clock,
+    zone: TimeZone,
+    source: Source,
+    files: Files,
+    kept_file: Option<PathBuf>,
+    screenshot: Option<Screenshot>,
+    ctx: egui::Context,
+}
+
+/// Where the events come from.
+enum Source {
+    Store(Connection),
+    Replay(Replay),
+}
+
+impl App {
+    /// Starts connection and files, and does what is to be done first.
+    pub fn new(ctx: &egui::Context, start: Start) -> App {
+        ui::install(ctx);
+        let wake = waker(ctx);
+        let clock = Clock::new();
+        let state = State::new(start.kept.settings, start.kept.profiles, start.export_path);
+        let mut app = App {
+            state,
+            source: Source::Store(Connection::start(clock.clone(), wake.clone())),
+            clock,
+            zone: TimeZone::system(),
+            files: Files::start(wake),
+            kept_file: start.kept_file,
+            screenshot: start.screenshot.map(Screenshot::new),
+            ctx: ctx.clone(),
+        };
+        app.state.view = start.view;
+        match start.first {
+            First::Form => app.state.view = View::Connection,
+            First::Replay(recording, speed) => app.play(recording, speed),
+            First::Connect(profile, secret) => {
+                app.state.form = Form { profile: *profile, secret };
+                app.act(Action::Connect);
+                if app.state.form_faults.is_empty() {
+                    app.state.view = start.view;
+                }
+            }
+        }
+        if let Some(notice) = start.notice {
+            app.state.notify(notice, app.clock.now());
+        }
+        app
+    }
+
+    fn take_in(&mut self) {
+        for _ in 0..MOST_EVENTS {
+            let event = match &mut self.source {
+                Source::Store(connection) => connection.next_event(),
+                Source::Replay(replay) => replay.next_event(),
+            };
+            match event {
+                Some(event) => self.state.apply(event),
+                None => return,
+            }
+        }
+        self.ctx.request_repaint();
+    }
+
+    fn act(&mut self, action: Action) {
+        for effect in self.state.act(action, self.clock.now()) {
+            self.effect(effect);
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Connect(target) => {
+                if matches!(self.source, Source::Replay(_)) {
+                    self.clock = Clock::new();
+                    self.source = Source::Store(Connection::start(self.clock.clone(), waker(&self.ctx)));
+                }
+                self.command(Command::Connect(target));
+            }
+            Effect::Retry => self.command(Command::Retry),
+            Effect::Disconnect => self.command(Command::Disconnect),
+            Effect::Keep => self.keep(),
+            Effect::Export(format, path) => {
+                let contents = match format {
+                    Format::Csv => Contents::numbers(&self.state.history, |moment| self.clock.wall(moment)),
+                    Format::JsonLines => Contents::results(&self.state.records, |moment| self.clock.wall(moment)),
+                };
+                self.files.write(Job::Export(path, contents));
+            }
+            Effect::Replay(path) => match Recording::open(&path) {
+                Ok(recording) => self.play(recording, 1.0),
+                Err(error) => self.state.notify(format!("{}: {error:#}", path.display()), self.clock.now()),
+            },
+        }
+    }
+
+    fn command(&self, command: Command) {
+        if let Source::Store(connection) = &self.source {
+            connection.send(command);
+        }
+    }
+
+    fn play(&mut self, recording: Recording, speed: f64) {
+        self.clock = Clock::with_speed(speed);
+        self.state.begin_replay(recording.period());
+        self.source = Source::Replay(Replay::start(recording, self.clock.clone(), waker(&self.ctx)));
+    }
+
+    fn keep(&self) {
+        let Some(file) = &self.kept_file else { return };
+        let kept = Kept {
+            profiles: self.state.profiles.clone(),
+            last: self.state.target.as_ref().map(|target| target.profile.clone()),
+            settings: self.state.settings,
+        };
+        self.files.write(Job::Keep(file.clone(), Box::new(kept)));
+    }
+
+    fn time(&self) -> Time {
+        let now = self.clock.now();
+        let unix = self.clock.wall(now).duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        Time { now, unix, zone: self.zone.clone() }
+    }
+}
+
+impl eframe::App for App {
+    /// Runs also while the window is hidden, so that what comes meanwhile is not lost.
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.take_in();
+        let told: Vec<String> = self.files.told().collect();
+        for words in told {
+            self.state.notify(words, self.clock.now());
+        }
+        let dropped = ctx.input(|input| input.raw.dropped_files.iter().find_map(|file| Some(file.path().to_owned())));
+        if let Some(path) = dropped {
+            self.act(Action::Replay(path));
+        }
+    }
+
+    fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
+        let time = self.time();
+        for action in ui::draw(ui, &self.state, &time) {
+            self.act(action);
+        }
+        // Ages are told in seconds; where there are none, nothing moves until something happens.
+        if self.state.moves(time.now) {
+            ui.ctx().request_repaint_after(Duration::from_secs(1));
+        }
+        if let Some(screenshot) = &mut self.screenshot {
+            let settled = match self.state.phase {
+                Phase::Retrying { .. } | Phase::NeedsYou => true,
+                _ => self.state.shown().output.found.is_some(),
+            };
+            screenshot.advance(ui.ctx(), settled);
+        }
+    }
+}
+
+fn waker(ctx: &egui::Context) -> impl Fn() + Clone + Send + Sync + 'static {
+    let ctx = ctx.clone();
+    move || ctx.request_repaint()
+}

@@ -1,0 +1,168 @@
+//! The command line.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Parser, ValueEnum};
+
+use crate::profile::{Profile, Secret};
+use crate::state::View;
+
+/// Shows what a plugin-host makes of its inputs: gauges, bars and history, also through SSH.
+///
+/// With none of the first four options it opens what was open last, else the file that `plugin-host dev` writes in this
+/// folder's target folder or one above, else a form.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "plugin-viewer", version)]
+pub struct Args {
+    /// Go through this host: an alias or name, as for the command ssh, which is what connects
+    #[arg(long, value_name = "ALIAS", allow_hyphen_values = true)]
+    pub ssh: Option<String>,
+
+    /// The store: redis://HOST:PORT[/DB], rediss://… or sqlite:PATH; with --ssh as that host sees it
+    /// [default with --ssh: redis://127.0.0.1:6379]
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+
+    /// The key that the host writes its results to [default: metrics-output]
+    #[arg(long, value_name = "KEY")]
+    pub output_key: Option<String>,
+
+    /// The key that holds the raw input [default: metrics]
+    #[arg(long, value_name = "KEY")]
+    pub input_key: Option<String>,
+
+    /// Seconds between results [default: what the host says, else 5]
+    #[arg(long, value_name = "SECONDS")]
+    pub period: Option<String>,
+
+    /// Play a file that was exported, or any file with one JSON result a line
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ssh", "store"])]
+    pub replay: Option<PathBuf>,
+
+    /// Play it this many times as fast
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, requires = "replay", value_parser = speed)]
+    pub speed: f64,
+
+    /// The page to begin with
+    #[arg(long, value_enum, default_value_t = Page::Overview)]
+    pub page: Page,
+
+    /// Draw once, write that to this PNG file, and end
+    #[arg(long, value_name = "FILE")]
+    pub screenshot: Option<PathBuf>,
+}
+
+/// A page, as the command line names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// Values now, with a small history.
+    Overview,
+    /// All lines, large.
+    History,
+    /// Tables and trees.
+    Data,
+    /// The form, and why there is no connection.
+    Connection,
+}
+
+impl Page {
+    /// The page itself.
+    pub fn view(self) -> View {
+        match self {
+            Page::Overview => View::Overview,
+            Page::History => View::History,
+            Page::Data => View::Data,
+            Page::Connection => View::Connection,
+        }
+    }
+}
+
+impl Args {
+    /// The profile that the options name; none where none of them is given.
+    pub fn profile(&self, username: Option<String>) -> Option<Profile> {
+        let given = [&self.ssh, &self.store, &self.output_key, &self.input_key].iter().any(|option| option.is_some());
+        given.then(|| Profile {
+            name: String::new(),
+            ssh: self.ssh.clone().unwrap_or_default(),
+            store: self.store.clone().unwrap_or_default(),
+            username: username.unwrap_or_default(),
+            output_key: self.output_key.clone().unwrap_or_default(),
+            input_key: self.input_key.clone().unwrap_or_default(),
+            period: self.period.clone().unwrap_or_default(),
+        })
+    }
+}
+
+/// User and password, as the environment has them; an empty variable counts as unset.
+pub fn login(variable: impl Fn(&str) -> Option<String>) -> (Option<String>, Secret) {
+    let set = |name: &str| variable(name).filter(|text| !text.is_empty());
+    let secret = match (set("REDIS_PASSWORD"), set("REDIS_PASSWORD_FILE")) {
+        (Some(text), _) => Secret::Text(text),
+        (None, Some(path)) => Secret::File(path.into()),
+        (None, None) => Secret::None,
+    };
+    (set("REDIS_USERNAME"), secret)
+}
+
+/// The profile of the file that `plugin-host dev` writes, if it is there: in the target folder of `folder` or of one
+/// above it.
+pub fn dev_profile(folder: &Path, target: Option<&Path>) -> Option<Profile> {
+    let targets = target.map(Path::to_owned).into_iter().chain(folder.ancestors().map(|folder| folder.join("target")));
+    let file = targets.map(|target| target.join("plugin-host").join("dev.db")).find(|file| file.is_file())?;
+    Some(Profile { name: "dev".to_owned(), store: format!("sqlite:{}", file.display()), ..Profile::default() })
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(factor) if (0.1..=10_000.0).contains(&factor) => Ok(factor),
+        _ => Err("it is not between 0.1 and 10000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn an_alias_alone_is_enough() {
+        let args = Args::parse_from(["plugin-viewer", "--ssh", "web"]);
+        assert!(args.profile(None).unwrap().target(Secret::None).is_ok());
+        assert_eq!(Args::parse_from(["plugin-viewer"]).profile(None), None);
+    }
+
+    #[test]
+    fn an_alias_with_a_dash_reaches_the_check_that_refuses_it() {
+        let args = Args::parse_from(["plugin-viewer", "--ssh", "-oProxyCommand=x"]);
+        assert!(args.profile(None).unwrap().target(Secret::None).unwrap_err()[0].contains("dash"));
+    }
+
+    #[test]
+    fn the_file_of_dev_is_found_from_below() {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("plugins/metrics");
+        std::fs::create_dir_all(&below).unwrap();
+        assert_eq!(dev_profile(&below, None), None);
+        let database = folder.path().join("target/plugin-host/dev.db");
+        std::fs::create_dir_all(database.parent().unwrap()).unwrap();
+        std::fs::write(&database, "").unwrap();
+        let profile = dev_profile(&below, None).unwrap();
+        assert_eq!(profile.store, format!("sqlite:{}", database.display()));
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let variables = |name: &str| match name {
+            "REDIS_PASSWORD" => Some(String::new()),
+            "REDIS_PASSWORD_FILE" => Some("/run/secret".to_owned()),
+            _ => None,
+        };
+        assert_eq!(login(variables), (None, Secret::File("/run/secret".into())));
+    }
+}

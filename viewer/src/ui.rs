@@ -1,0 +1,48 @@
+//! Draws the state and gives what the user wants. Nothing in here waits, and nothing but egui's own memory of scroll
+//! places and open headers is kept between two frames.
+
+mod banner;
+mod bars;
+pub mod charts;
+mod connect;
+mod cpus;
+pub mod data;
+mod gauge;
+mod heat;
+mod keys;
+mod overlay;
+mod overview;
+mod sign;
+mod steps;
+mod theme;
+mod tiles;
+mod time;
+mod top;
+
+use eframe::egui;
+
+use crate::state::{Action, State, View};
+
+pub use theme::{Colors, install};
+pub use time::{Time, ago};
+
+/// Draws everything; gives what the user wants, in the order in which it was said.
+pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time) -> Vec<Action> {
+    let mut actions = Vec::new();
+    theme::follow(ui.ctx(), state.settings.theme);
+    keys::read(ui.ctx(), state, &mut actions);
+    top::draw(ui, state, time, &mut actions);
+    banner::draw(ui, state, time, &mut actions);
+    match state.view {
+        View::Overview => overview::page(ui, state, time, &mut actions),
+        View::History => {
+            egui::CentralPanel::default().show(ui, |ui| charts::page(ui, state, time, &mut actions));
+        }
+        View::Data => {
+            egui::CentralPanel::default().show(ui, |ui| data::page(ui, state, time, &mut actions));
+        }
+        View::Connection => connect::page(ui, state, time, &mut actions),
+    }
+    overlay::draw(ui.ctx(), state, time, &mut actions);
+    actions
+}

@@ -1,0 +1,8 @@
+//! Stub until the charts are here.
+use super::Time;
+use crate::state::{Action, State};
+use eframe::egui;
+/// x
+pub fn compact(_ui: &mut egui::Ui, _state: &State, _time: &Time, _actions: &mut Vec<Action>) {}
+/// x
+pub fn page(_ui: &mut egui::Ui, _state: &State, _time: &Time, _actions: &mut Vec<Action>) {}

@@ -1,0 +1,119 @@
+//! The CPUs, in the form that suits their number.
+
+use std::ops::RangeInclusive;
+
+use eframe::egui::{self, Rect, RichText, Vec2, vec2};
+
+use super::gauge::{self, Gauge, Size};
+use super::theme::Colors;
+use super::{Time, bars, heat, tiles};
+use crate::model::{Cpu, Freshness, HOTTEST, Layout};
+use crate::state::{Action, Order, Settings, State};
+
+/// How many past values a gauge's line shows.
+const PAST: usize = 60;
+
+/// The room between two pictures.
+const GAP: f32 = 8.0;
+
+/// Draws the heading and all CPUs.
+pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors, actions: &mut Vec<Action>) {
+    let shown = &state.shown().output;
+    let mut cpus: Vec<&Cpu> = shown.reading.cpus.iter().collect();
+    if cpus.is_empty() {
+        return;
+    }
+    heading(ui, cpus.len(), &state.settings, colors, actions);
+    let by_number = cpus.clone();
+    let hottest_first = |a: &&Cpu, b: &&Cpu| b.percent.total_cmp(&a.percent);
+    if state.settings.order == Order::Hottest {
+        cpus.sort_by(hottest_first);
+    }
+    let freshness = state.freshness(time.now);
+    let age = bars::said(freshness, shown.age(state.time(time.now)));
+    let spoken = |cpu: &Cpu| {
+        let level = state.settings.thresholds.level(cpu.percent);
+        format!("{}, {:.1} %, {}, {age}", cpu.name(), cpu.percent, level.word())
+    };
+    match Layout::of(cpus.len()) {
+        Layout::Large => gauges(ui, &cpus, Size::Large, state, freshness, &spoken, colors),
+        Layout::Small => gauges(ui, &cpus, Size::Small, state, freshness, &spoken, colors),
+        Layout::Tiles => tiles::draw(ui, &cpus, state.settings.thresholds, freshness, &spoken, colors),
+        Layout::HeatMap => {
+            heat::draw(ui, &cpus, state.settings.thresholds, freshness, &spoken, colors);
+            let mut hottest = by_number;
+            hottest.sort_by(hottest_first);
+            hottest.truncate(HOTTEST);
+            ui.add_space(4.0);
+            ui.label(RichText::new("The hottest").color(colors.text));
+            gauges(ui, &hottest, Size::Small, state, freshness, &spoken, colors);
+        }
+    }
+}
+
+fn heading(ui: &mut egui::Ui, count: usize, settings: &Settings, colors: &Colors, actions: &mut Vec<Action>) {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new("CPUs").heading().color(colors.text));
+        ui.label(RichText::new(format!("{count}, averages over 60 s")).color(colors.weak));
+        let mut hottest = settings.order == Order::Hottest;
+        if ui.checkbox(&mut hottest, "hottest first").on_hover_text("key H").changed() {
+            let order = if hottest { Order::Hottest } else { Order::Number };
+            actions.push(Action::Set(Settings { order, ..*settings }));
+        }
+    });
+}
+
+fn gauges(
+    ui: &mut egui::Ui,
+    cpus: &[&Cpu],
+    size: Size,
+    state: &State,
+    freshness: Option<Freshness>,
+    spoken: &dyn Fn(&Cpu) -> String,
+    colors: &Colors,
+) {
+    let (least, most, shape) = size.points();
+    let places = grid(ui, cpus.len(), least..=most, shape);
+    for (cpu, rect) in cpus.iter().zip(places) {
+        let (name, field) = (cpu.name(), cpu.field());
+        let gauge = Gauge {
+            name: &name,
+            percent: cpu.percent,
+            level: state.settings.thresholds.level(cpu.percent),
+            freshness,
+            past: &state.history.tail(&field, PAST),
+            extremes: state.history.extremes(&field),
+            spoken: &spoken(cpu),
+        };
+        gauge::draw(ui, rect, size, &gauge, state.settings.thresholds, colors);
+    }
+}
+
+/// Takes the room for `count` pictures: as wide as lets all of them be seen, within `widths`, and `shape` times as high.
+pub fn grid(ui: &mut egui::Ui, count: usize, widths: RangeInclusive<f32>, shape: f32) -> Vec<Rect> {
+    let room = vec2(ui.available_width(), ui.clip_rect().bottom() - ui.cursor().top());
+    let width = widest(count, room, shape).clamp(*widths.start(), *widths.end());
+    let size = vec2(width, (width * shape).floor());
+    let across = (((room.x + GAP) / (size.x + GAP)) as usize).clamp(1, count.max(1));
+    let rows = count.div_ceil(across);
+    // As even as the rows can be.
+    let columns = count.div_ceil(rows.max(1));
+    let step = size + vec2(GAP, GAP);
+    let (_, area) = ui.allocate_space(vec2(columns as f32 * step.x - GAP, rows as f32 * step.y - GAP));
+    (0..count)
+        .map(|index| {
+            let place = vec2((index % columns) as f32 * step.x, (index / columns) as f32 * step.y);
+            Rect::from_min_size(area.min + place, size)
+        })
+        .collect()
+}
+
+/// How wide `count` pictures can be that shall all be seen in `room`.
+fn widest(count: usize, room: Vec2, shape: f32) -> f32 {
+    let width = |columns: usize| {
+        let across = (room.x + GAP) / columns as f32 - GAP;
+        let down = (room.y + GAP) / count.div_ceil(columns) as f32 - GAP;
+        across.min(down / shape)
+    };
+    (1..=count).map(width).fold(0.0, f32::max).floor()
+}

@@ -1,0 +1,62 @@
+//! What the keyboard does; the help shows the same list.
+
+use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
+
+use crate::state::{Action, Chart, Order, Over, Settings, State, View};
+
+/// A key, and what it does in words.
+pub const LIST: [(&str, &str); 13] = [
+    ("1 2 3 4", "Overview, History, Data, Connection"),
+    ("space", "freeze what is shown, or go on"),
+    ("L", "history: follow what comes"),
+    ("H", "hottest CPUs first, or by number"),
+    ("F5", "connect again now"),
+    ("Ctrl+F", "search the data"),
+    ("Ctrl+E", "export"),
+    ("Ctrl+comma", "settings"),
+    ("Ctrl+plus, Ctrl+minus, Ctrl+0", "larger, smaller, as it was"),
+    ("Tab, Shift+Tab, Enter", "go to the next or last, press it"),
+    ("F1", "this list"),
+    ("Escape", "close what lies over the page"),
+    ("Ctrl+Q", "end"),
+];
+
+/// Reads the keys; those that type text count only where no text is being typed.
+pub fn read(ctx: &egui::Context, state: &State, actions: &mut Vec<Action>) {
+    let command = |key| KeyboardShortcut::new(Modifiers::COMMAND, key);
+    let typing = ctx.text_edit_focused();
+    // Space and Enter press the button that has the focus.
+    let focused = ctx.memory(|memory| memory.focused().is_some());
+    ctx.input_mut(|input| {
+        let mut on = |shortcut: KeyboardShortcut, action: Action| {
+            if input.consume_shortcut(&shortcut) {
+                actions.push(action);
+            }
+        };
+        on(command(Key::F), Action::Show(View::Data));
+        on(command(Key::E), Action::ToggleExport);
+        on(command(Key::Comma), Action::ToggleSettings);
+        on(KeyboardShortcut::new(Modifiers::NONE, Key::F1), Action::ToggleHelp);
+        on(KeyboardShortcut::new(Modifiers::NONE, Key::F5), Action::Retry);
+        if state.over.is_some() {
+            on(KeyboardShortcut::new(Modifiers::NONE, Key::Escape), Action::Dismiss);
+        }
+        if typing || state.over == Some(Over::Export) {
+            return;
+        }
+        for (key, view) in [Key::Num1, Key::Num2, Key::Num3, Key::Num4].into_iter().zip(View::ALL) {
+            on(KeyboardShortcut::new(Modifiers::NONE, key), Action::Show(view));
+        }
+        if !focused {
+            on(KeyboardShortcut::new(Modifiers::NONE, Key::Space), Action::ToggleFreeze);
+        }
+        let live = Chart { live: true, ..state.chart.clone() };
+        on(KeyboardShortcut::new(Modifiers::NONE, Key::L), Action::Chart(live));
+        let order = if state.settings.order == Order::Hottest { Order::Number } else { Order::Hottest };
+        let settings = Settings { order, ..state.settings };
+        on(KeyboardShortcut::new(Modifiers::NONE, Key::H), Action::Set(settings));
+    });
+    if ctx.input_mut(|input| input.consume_shortcut(&command(Key::Q))) {
+        ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+    }
+}

@@ -1,0 +1,148 @@
+//! Colours and sizes, for a light and a dark room, and for eyes that tell colours apart in different ways.
+
+use eframe::egui::{self, Color32, CornerRadius, FontFamily, FontId, Stroke, TextStyle, ThemePreference, Visuals};
+
+use crate::model::{Freshness, Level};
+use crate::state::{Palette, Standing, Theme};
+
+/// The colours that egui has none for.
+#[derive(Debug, Clone, Copy)]
+pub struct Colors {
+    levels: [Color32; 3],
+    /// Text.
+    pub text: Color32,
+    /// Text that stands back.
+    pub weak: Color32,
+    /// What is filled up by a bar or an arc.
+    pub track: Color32,
+    /// Behind a group of things.
+    pub card: Color32,
+    /// What is neither good nor bad.
+    pub accent: Color32,
+    /// What may not be taken for what is now.
+    pub stale: Color32,
+}
+
+impl Colors {
+    /// The colours for the theme in use.
+    pub fn of(ui: &egui::Ui, palette: Palette) -> Colors {
+        let dark = ui.visuals().dark_mode;
+        let rgb = |hex: u32| Color32::from_rgb((hex >> 16) as u8, (hex >> 8) as u8, hex as u8);
+        let levels = match (palette, dark) {
+            (Palette::TrafficLight, true) => [0x3f_b9_50, 0xe3_b3_41, 0xf8_51_49],
+            (Palette::TrafficLight, false) => [0x1a_7f_37, 0xbf_87_00, 0xcf_22_2e],
+            (Palette::ColourBlind, true) => [0x56_b4_e9, 0xf0_e4_42, 0xff_7a_1a],
+            (Palette::ColourBlind, false) => [0x00_72_b2, 0xb8_9b_00, 0xd5_5e_00],
+        };
+        let [text, weak, track, card, accent, stale] = if dark {
+            [0xe6_ed_f3, 0x9a_a4_af, 0x2d_33_3b, 0x1b_20_27, 0x58_a6_ff, 0x7d_85_90]
+        } else {
+            [0x1f_23_28, 0x59_63_6e, 0xe1_e5_ea, 0xff_ff_ff, 0x09_69_da, 0x6e_77_81]
+        };
+        Colors {
+            levels: levels.map(rgb),
+            text: rgb(text),
+            weak: rgb(weak),
+            track: rgb(track),
+            card: rgb(card),
+            accent: rgb(accent),
+            stale: rgb(stale),
+        }
+    }
+
+    /// A level's colour.
+    pub fn level(&self, level: Level) -> Color32 {
+        self.levels[level as usize]
+    }
+
+    /// A colour for a value of this freshness: dimmed when it is late, without colour when it is stale.
+    pub fn aged(&self, color: Color32, freshness: Option<Freshness>) -> Color32 {
+        match freshness {
+            Some(Freshness::Fresh) => color,
+            Some(Freshness::Unconfirmed) => color.gamma_multiply(0.75),
+            Some(Freshness::Late) => color.gamma_multiply(0.45),
+            Some(Freshness::Stale) | None => self.stale,
+        }
+    }
+
+    /// How a connection stands.
+    pub fn standing(&self, standing: Standing) -> Color32 {
+        match standing {
+            Standing::Live => self.level(Level::Normal),
+            Standing::Late | Standing::Retrying => self.level(Level::Warning),
+            Standing::NeedsYou => self.level(Level::Critical),
+            Standing::Idle | Standing::Resolving | Standing::Authenticating => self.weak,
+        }
+    }
+}
+
+/// Gives egui this program's look, in both themes.
+pub fn install(ctx: &egui::Context) {
+    for (theme, visuals) in [(egui::Theme::Dark, dark()), (egui::Theme::Light, light())] {
+        ctx.style_mut_of(theme, |style| {
+            style.visuals = visuals;
+            style.spacing.item_spacing = egui::vec2(8.0, 6.0);
+            style.spacing.button_padding = egui::vec2(8.0, 4.0);
+            style.animation_time = 0.0;
+            style.text_styles = [
+                (TextStyle::Heading, FontId::new(17.0, FontFamily::Proportional)),
+                (TextStyle::Body, FontId::new(14.0, FontFamily::Proportional)),
+                (TextStyle::Button, FontId::new(14.0, FontFamily::Proportional)),
+                (TextStyle::Small, FontId::new(11.5, FontFamily::Proportional)),
+                (TextStyle::Monospace, FontId::new(13.0, FontFamily::Monospace)),
+            ]
+            .into();
+        });
+    }
+}
+
+/// Light or dark, as the user has it.
+pub(super) fn follow(ctx: &egui::Context, theme: Theme) {
+    let preference = match theme {
+        Theme::System => ThemePreference::System,
+        Theme::Light => ThemePreference::Light,
+        Theme::Dark => ThemePreference::Dark,
+    };
+    if ctx.options(|options| options.theme_preference) != preference {
+        ctx.set_theme(preference);
+    }
+}
+
+fn dark() -> Visuals {
+    let mut visuals = Visuals::dark();
+    visuals.panel_fill = Color32::from_rgb(0x12, 0x16, 0x1b);
+    visuals.window_fill = Color32::from_rgb(0x1b, 0x20, 0x27);
+    visuals.extreme_bg_color = Color32::from_rgb(0x0b, 0x0e, 0x12);
+    visuals.faint_bg_color = Color32::from_rgb(0x1b, 0x20, 0x27);
+    visuals.override_text_color = Some(Color32::from_rgb(0xe6, 0xed, 0xf3));
+    visuals.weak_text_color = Some(Color32::from_rgb(0x9a, 0xa4, 0xaf));
+    visuals.selection.bg_fill = Color32::from_rgb(0x1f, 0x4b, 0x85);
+    rounded(visuals, Color32::from_rgb(0x2d, 0x33, 0x3b))
+}
+
+fn light() -> Visuals {
+    let mut visuals = Visuals::light();
+    visuals.panel_fill = Color32::from_rgb(0xf3, 0xf5, 0xf8);
+    visuals.window_fill = Color32::WHITE;
+    visuals.extreme_bg_color = Color32::WHITE;
+    visuals.faint_bg_color = Color32::from_rgb(0xe9, 0xed, 0xf1);
+    visuals.override_text_color = Some(Color32::from_rgb(0x1f, 0x23, 0x28));
+    visuals.weak_text_color = Some(Color32::from_rgb(0x59, 0x63, 0x6e));
+    visuals.selection.bg_fill = Color32::from_rgb(0xb6, 0xd7, 0xff);
+    rounded(visuals, Color32::from_rgb(0xd5, 0xdb, 0xe1))
+}
+
+fn rounded(mut visuals: Visuals, line: Color32) -> Visuals {
+    visuals.widgets.noninteractive.bg_stroke = Stroke::new(1.0, line);
+    visuals.window_stroke = Stroke::new(1.0, line);
+    let widgets = &mut visuals.widgets;
+    for look in [&mut widgets.inactive, &mut widgets.hovered, &mut widgets.active, &mut widgets.open] {
+        look.corner_radius = CornerRadius::same(6);
+    }
+    visuals
+}
+
+/// A group of things on a ground of its own.
+pub(super) fn card(colors: &Colors) -> egui::Frame {
+    egui::Frame::new().fill(colors.card).corner_radius(8).inner_margin(10)
+}

@@ -1,0 +1,118 @@
+//! The bar at the top: what is watched, how it stands, the pages, and what can be done.
+
+use eframe::egui::{self, RichText, vec2};
+
+use super::theme::Colors;
+use super::{Time, bars, sign};
+use crate::model::HostStatus;
+use crate::state::{Action, Follow, Phase, Standing, State, View};
+
+/// Draws the bar.
+pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Action>) {
+    let colors = Colors::of(ui, state.settings.palette);
+    egui::Panel::top("top").show(ui, |ui| {
+        ui.add_space(3.0);
+        ui.horizontal_wrapped(|ui| {
+            let title = state.target.as_ref().map_or("plugin-viewer".to_owned(), |target| target.profile.title());
+            ui.label(RichText::new(title).heading().color(colors.text));
+            standing(ui, state, time, &colors, actions);
+            age(ui, state, time, &colors);
+            if let Some(host) = &state.shown().host {
+                plugin(ui, host, &colors);
+            }
+        });
+        ui.horizontal_wrapped(|ui| {
+            for (number, view) in View::ALL.into_iter().enumerate() {
+                let button = ui.selectable_label(state.view == view, name(view));
+                if button.on_hover_text(format!("key {}", number + 1)).clicked() {
+                    actions.push(Action::Show(view));
+                }
+            }
+            ui.separator();
+            let frozen = state.shown().frozen_at.is_some();
+            let buttons = [
+                (frozen, if frozen { "Go on" } else { "Freeze" }, "space bar", Action::ToggleFreeze),
+                (false, "Export…", "Ctrl+E", Action::ToggleExport),
+                (false, "Settings…", "Ctrl+comma", Action::ToggleSettings),
+                (false, "Keys", "F1", Action::ToggleHelp),
+            ];
+            for (selected, words, key, action) in buttons {
+                if ui.selectable_label(selected, words).on_hover_text(key).clicked() {
+                    actions.push(action);
+                }
+            }
+        });
+        ui.add_space(3.0);
+    });
+}
+
+/// A page's name.
+pub fn name(view: View) -> &'static str {
+    match view {
+        View::Overview => "Overview",
+        View::History => "History",
+        View::Data => "Data",
+        View::Connection => "Connection",
+    }
+}
+
+fn standing(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors, actions: &mut Vec<Action>) {
+    let standing = state.standing(time.now);
+    let color = colors.standing(standing);
+    let mut words = standing.word().to_owned();
+    match state.phase {
+        Phase::Retrying { at } => words += &format!(" in {:.0} s", (at - time.now).max(0.0).ceil()),
+        Phase::Live(Follow::Poll) => words += &format!(", read every {} s", state.period()),
+        Phase::Live(Follow::Replay) => words += ", replay",
+        _ => {}
+    }
+    let button = ui
+        .scope(|ui| {
+            ui.horizontal(|ui| {
+                ui.spacing_mut().item_spacing.x = 2.0;
+                let (rect, _) = ui.allocate_exact_size(vec2(16.0, 16.0), egui::Sense::hover());
+                sign::standing(ui.painter(), rect.center(), 6.0, standing, color);
+                ui.add(egui::Button::new(RichText::new(&words).color(colors.text)).frame(false))
+            })
+            .inner
+        })
+        .inner;
+    button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Connection: {words}")));
+    let hint = if standing == Standing::Live { "how it is connected" } else { "why not connected?" };
+    if button.on_hover_text(hint).clicked() {
+        actions.push(Action::Show(View::Connection));
+    }
+}
+
+fn age(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors) {
+    let shown = state.shown();
+    let Some(age) = shown.output.age(state.time(time.now)) else { return };
+    let freshness = state.freshness(time.now);
+    let mut words = bars::said(freshness, Some(age));
+    if let Some(at) = shown.frozen_at {
+        words = format!("frozen at {}, {words}", time.of_day(at));
+    }
+    ui.label(RichText::new(words).color(colors.aged(colors.text, freshness)));
+}
+
+fn plugin(ui: &mut egui::Ui, host: &HostStatus, colors: &Colors) {
+    ui.separator();
+    if let Some(plugin) = &host.plugin {
+        let words = RichText::new(format!("{} {}", plugin.name, plugin.version)).color(colors.text);
+        ui.label(words).on_hover_text(format!("handler {}, SHA-256 {}", host.handler, plugin.sha256));
+    }
+    ui.label(RichText::new(format!("{} calls", host.calls)).color(colors.weak));
+    let failures = RichText::new(format!("{} failed", host.failures));
+    match &host.last_error {
+        Some(error) => {
+            ui.label(failures.color(colors.text))
+                .on_hover_text(format!("{} {}: {}", error.at, error.kind, error.message));
+        }
+        None => {
+            ui.label(failures.color(colors.weak));
+        }
+    }
+    if let Some(took) = host.last_call_us {
+        ui.label(RichText::new(format!("{took:.0} µs a call")).color(colors.weak));
+    }
+}
