@@ -39,7 +39,8 @@ fn start(args: &Args) -> anyhow::Result<Start> {
         None => (Kept::default(), Some("There is no folder to keep profiles in.".to_owned())),
     };
     // What can't be read isn't overwritten: it may hold profiles of a later version.
-    let kept_file = kept_file.filter(|_| notice.is_none());
+    // And whoever only wants a picture isn't remembered by it.
+    let kept_file = kept_file.filter(|_| notice.is_none() && args.screenshot.is_none());
     let first = first(args, &kept)?;
     let view = args.page.view();
     Ok(Start { kept, kept_file, notice, first, view, screenshot: args.screenshot.clone(), export_path: export_path() })

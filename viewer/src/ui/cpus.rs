@@ -92,12 +92,9 @@ fn gauges(
 /// Takes the room for `count` pictures: as wide as lets all of them be seen, within `widths`, and `shape` times as high.
 pub fn grid(ui: &mut egui::Ui, count: usize, widths: RangeInclusive<f32>, shape: f32) -> Vec<Rect> {
     let room = vec2(ui.available_width(), ui.clip_rect().bottom() - ui.cursor().top());
-    let width = widest(count, room, shape).clamp(*widths.start(), *widths.end());
+    let (columns, width) = arrangement(count, room, &widths, shape);
     let size = vec2(width, (width * shape).floor());
-    let across = (((room.x + GAP) / (size.x + GAP)) as usize).clamp(1, count.max(1));
-    let rows = count.div_ceil(across);
-    // As even as the rows can be.
-    let columns = count.div_ceil(rows.max(1));
+    let rows = count.div_ceil(columns);
     let step = size + vec2(GAP, GAP);
     let (_, area) = ui.allocate_space(vec2(columns as f32 * step.x - GAP, rows as f32 * step.y - GAP));
     (0..count)
@@ -108,12 +105,19 @@ pub fn grid(ui: &mut egui::Ui, count: usize, widths: RangeInclusive<f32>, shape:
         .collect()
 }
 
-/// How wide `count` pictures can be that shall all be seen in `room`.
-fn widest(count: usize, room: Vec2, shape: f32) -> f32 {
+/// How many columns, and how wide: as wide as can be, but rather a little narrower than with a last row half empty.
+fn arrangement(count: usize, room: Vec2, widths: &RangeInclusive<f32>, shape: f32) -> (usize, f32) {
+    let most = (((room.x + GAP) / (widths.start() + GAP)) as usize).clamp(1, count.max(1));
     let width = |columns: usize| {
         let across = (room.x + GAP) / columns as f32 - GAP;
-        let down = (room.y + GAP) / count.div_ceil(columns) as f32 - GAP;
-        across.min(down / shape)
+        let down = ((room.y + GAP) / count.div_ceil(columns) as f32 - GAP) / shape;
+        across.min(down).clamp(*widths.start(), *widths.end()).min(across).floor()
     };
-    (1..=count).map(width).fold(0.0, f32::max).floor()
+    let widest = (1..=most).map(width).fold(0.0, f32::max);
+    let empty = |columns: usize| count.next_multiple_of(columns) - count;
+    (1..=most)
+        .map(|columns| (columns, width(columns)))
+        .filter(|(_, width)| *width >= widest * 0.85)
+        .min_by(|(a, wide), (b, wider)| empty(*a).cmp(&empty(*b)).then(wider.total_cmp(wide)).then(b.cmp(a)))
+        .unwrap_or((1, *widths.start()))
 }

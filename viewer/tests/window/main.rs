@@ -1,0 +1,132 @@
+//! The real window, read as a screen reader does: what is written to a real Redis behind a real SSH server is seen in it.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test may fail by a panic, in its helpers too")]
+
+#[path = "../support/screen.rs"]
+mod screen;
+#[path = "../support/sshd.rs"]
+#[allow(dead_code, reason = "the connection's tests use all of it")]
+mod sshd;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use redis::Commands;
+use screen::{Screen, Window};
+use sshd::{Sshd, is_running, signal};
+use store::testing::RedisServer;
+
+/// How long the way may be down after something broke it.
+const RECOVERY: Duration = Duration::from_secs(30);
+
+/// What is promised.
+const AT_MOST: Duration = Duration::from_secs(1);
+
+/// Writes results, each with a figure of its own.
+struct Writer {
+    url: String,
+    written: u32,
+}
+
+impl Writer {
+    /// Writes one; gives what the window must say. None while the server is away.
+    fn write(&mut self) -> Option<String> {
+        self.written += 1;
+        let percent = f64::from(self.written % 5_000) / 50.0;
+        let result = format!(
+            r#"{{"percent-network-egress":{percent},"percent-memory-cache":15.62,"avg-util-cpu0-60sec":{percent},"timestamp":"{}"}}"#,
+            self.written
+        );
+        let client = redis::Client::open(self.url.as_str()).unwrap();
+        let mut connection = client.get_connection_with_timeout(AT_MOST).ok()?;
+        connection.set::<_, _, ()>("out", result).ok()?;
+        Some(format!("Network egress, {percent:.2} %, "))
+    }
+
+    /// Whether a new result is seen in time.
+    fn is_seen(&mut self, window: &Window) -> bool {
+        let Some(words) = self.write() else { return false };
+        window.sees(AT_MOST, |name| name.starts_with(&words))
+    }
+
+    /// Waits until a result is seen in time again, and sees that it goes on so.
+    fn must_be_seen(&mut self, window: &Window, after: &str) {
+        let deadline = Instant::now() + RECOVERY;
+        while !self.is_seen(window) {
+            assert!(Instant::now() < deadline, "after {after} nothing is seen; there is {:#?}", window.names());
+        }
+        for _ in 0..5 {
+            assert!(self.is_seen(window), "after {after} not within {AT_MOST:?}; there is {:#?}", window.names());
+        }
+    }
+}
+
+#[test]
+fn a_result_is_seen_within_a_second_whatever_broke_before() {
+    let (Some(mut sshd), Some(screen)) = (Sshd::start(), Screen::start()) else { return };
+    let mut server = RedisServer::start();
+    let mut writer = Writer { url: server.url(), written: 0 };
+    writer.write().unwrap();
+    let arguments = ["--ssh", "good", "--store", &server.url(), "--output-key", "out"];
+    let window = screen.window(&arguments, &sshd.variables());
+    window.wait_for("the connection", |name| name == "Connection: live");
+    writer.must_be_seen(&window, "the start");
+
+    let newest = |sshd: &Sshd| *sshd.connections().last().unwrap();
+    let ssh = newest(&sshd);
+    signal(ssh, "KILL");
+    writer.must_be_seen(&window, "the end of ssh");
+    let ssh = newest(&sshd);
+    signal(ssh, "STOP");
+    writer.must_be_seen(&window, "the halt of ssh");
+    assert!(!is_running(ssh), "the halted ssh is left behind");
+    sshd.restart();
+    writer.must_be_seen(&window, "the restart of the SSH server");
+    server.restart();
+    writer.must_be_seen(&window, "the restart of Redis");
+
+    let ssh = newest(&sshd);
+    drop(window);
+    let deadline = Instant::now() + RECOVERY;
+    while is_running(ssh) {
+        assert!(Instant::now() < deadline, "ssh outlives the window");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_value_that_is_not_renewed_is_said_to_be_late_and_then_stale() {
+    let Some(screen) = Screen::start() else { return };
+    let server = RedisServer::start();
+    let mut writer = Writer { url: server.url(), written: 0 };
+    writer.write().unwrap();
+    let window = screen.window(&["--store", &server.url(), "--output-key", "out", "--period", "0.5"], &[]);
+    writer.must_be_seen(&window, "the start");
+    window.wait_for("lateness", |name| name.starts_with("CPU 0") && name.contains("late, "));
+    window.wait_for("the word at the top", |name| name == "Connection: late");
+    window.wait_for("staleness", |name| name.starts_with("CPU 0") && name.contains("stale, "));
+    writer.must_be_seen(&window, "a pause");
+}
+
+#[test]
+fn a_picture_is_written_and_the_program_ends() {
+    let Some(screen) = Screen::start() else { return };
+    let server = RedisServer::start();
+    Writer { url: server.url(), written: 0 }.write().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("picture.png");
+    let picture = file.display().to_string();
+    let arguments = ["--store", &server.url(), "--output-key", "out", "--screenshot", &picture];
+    assert!(screen.window(&arguments, &[]).ended_well());
+    let picture = image::open(&file).unwrap().into_rgb8();
+    let colours: std::collections::HashSet<_> = picture.pixels().map(|pixel| pixel.0).collect();
+    assert!(picture.width() > 300 && colours.len() > 50, "{} colours", colours.len());
+}
+
+#[test]
+fn without_a_way_the_window_says_what_is_missing() {
+    let (Some(sshd), Some(screen)) = (Sshd::start(), Screen::start()) else { return };
+    let window = screen.window(&["--ssh", "changed", "--output-key", "out"], &sshd.variables());
+    window.wait_for("the word", |name| name == "Connection: needs you");
+    window.wait_for("the step", |name| name.starts_with("ssh: failed, ") && name.contains("ssh-keygen"));
+}
