@@ -281,7 +281,8 @@ async fn a_way_is_let_go_of_with_its_connection_even_while_a_request_hangs_in_it
     let _watch = store.watch(&["out"]).await.unwrap();
     way.wait_for_open(1).await;
     server.pause();
-    store.ping().await.unwrap_err();
+    // More than the sockets hold, so that it can't even be sent.
+    store.write("in", &vec![0; 32 << 20]).await.unwrap_err();
     way.wait_for_open(0).await;
     server.resume();
     store.ping().await.unwrap();

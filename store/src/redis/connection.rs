@@ -48,8 +48,8 @@ struct Live {
     _driver: Arc<Driver>,
 }
 
-/// What moves a connection's bytes. By itself it would wait for every answer that is due, on a connection that hangs
-/// for ever.
+/// What moves a connection's bytes. By itself it would go on until what was asked last is sent, which on a connection
+/// that hangs is for ever.
 struct Driver(AbortHandle);
 
 impl Drop for Driver {
