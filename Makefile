@@ -1,9 +1,9 @@
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint fuzz bench
+.PHONY: help dev test lint fuzz bench bench-viewer screenshots
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 dev: ## run the metrics plugin on this machine's figures
 	cargo run --release -- dev plugins/metrics
@@ -27,3 +27,10 @@ bench: ## measure the boundary, the metrics handler, loading, reloading, and an 
 	cargo bench -p bench
 	bench/idle
 	bench/reload
+
+bench-viewer: ## measure the viewer: a pass, processor time, memory (needs Xvfb and xdotool)
+	cargo bench -p viewer --bench pass
+	bench/viewer
+
+screenshots: ## take the pictures of the README from the real program (needs Xvfb)
+	viewer/take-screenshots

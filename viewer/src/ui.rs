@@ -25,6 +25,7 @@ use crate::state::{Action, State, View};
 
 pub use theme::{Colors, install};
 pub use time::{Time, ago};
+pub use top::name;
 
 /// Draws everything; gives what the user wants, in the order in which it was said.
 pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time) -> Vec<Action> {

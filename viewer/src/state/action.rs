@@ -81,15 +81,17 @@ pub struct Form {
 pub struct Chart {
     /// Whether the newest result stays in sight.
     pub live: bool,
-    /// How many seconds are in sight while it does.
+    /// How many seconds are in sight; infinite: all that is kept.
     pub window: f64,
+    /// The newest moment in sight while it doesn't.
+    pub end: f64,
     /// The lines that are hidden, by their fields.
     pub hidden: std::collections::BTreeSet<String>,
 }
 
 impl Default for Chart {
     fn default() -> Chart {
-        Chart { live: true, window: 600.0, hidden: std::collections::BTreeSet::new() }
+        Chart { live: true, window: 600.0, end: 0.0, hidden: std::collections::BTreeSet::new() }
     }
 }
 

@@ -33,7 +33,9 @@ pub fn read(ctx: &egui::Context, state: &State, actions: &mut Vec<Action>) {
                 actions.push(action);
             }
         };
-        on(command(Key::F), Action::Show(View::Data));
+        if state.view != View::Data {
+            on(command(Key::F), Action::Show(View::Data));
+        }
         on(command(Key::E), Action::ToggleExport);
         on(command(Key::Comma), Action::ToggleSettings);
         on(KeyboardShortcut::new(Modifiers::NONE, Key::F1), Action::ToggleHelp);

@@ -99,11 +99,13 @@ pub struct Look {
     pub size: [f32; 2],
     pub scale: f32,
     pub theme: eframe::egui::Theme,
+    /// Whether texts may hold characters that this program's own fonts lack.
+    pub any_text: bool,
 }
 
 impl Default for Look {
     fn default() -> Look {
-        Look { size: [1180.0, 820.0], scale: 1.0, theme: eframe::egui::Theme::Dark }
+        Look { size: [1180.0, 820.0], scale: 1.0, theme: eframe::egui::Theme::Dark, any_text: false }
     }
 }
 
