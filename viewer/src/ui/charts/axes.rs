@@ -93,10 +93,10 @@ mod tests {
     fn marks_stand_at_round_times() {
         let utc = || TimeZone::UTC;
         assert_eq!(labels(60.0, utc())[..2], ["10:29:00", "10:29:10"]);
-        assert_eq!(labels(600.0, utc())[..2], ["10:20", "10:22"]);
+        assert_eq!(labels(600.0, utc())[..2], ["10:20", "10:21"]);
         assert_eq!(labels(3_600.0, utc())[1], "09:40");
-        assert_eq!(labels(36_000.0, TimeZone::fixed(jiff::tz::offset(-3)))[1], "00:00");
-        assert_eq!(labels(900_000.0, utc())[0], "21 Nov 00:00");
+        assert_eq!(labels(36_000.0, TimeZone::fixed(jiff::tz::offset(-3)))[2], "00:00");
+        assert_eq!(labels(900_000.0, utc())[0], "22 Nov 00:00");
     }
 
     #[test]

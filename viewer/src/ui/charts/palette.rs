@@ -9,7 +9,7 @@ const ON_DARK: [u32; 8] =
 
 /// …sky blue, orange and yellow made darker for a light one.
 const ON_LIGHT: [u32; 8] =
-    [0x1f_8f_cf, 0xc7_82_00, 0x00_8a_64, 0xa8_98_00, 0xb8_55_8a, 0xd5_5e_00, 0x00_4f_a3, 0x1f_23_28];
+    [0x1f_8f_cf, 0xc7_82_00, 0x00_8a64, 0xa8_98_00, 0xb8_55_8a, 0xd5_5e_00, 0x00_4f_a3, 0x1f_23_28];
 
 /// The golden angle as a share of the circle: each hue lies in the largest part that those before have left free.
 const GOLDEN_TURN: f32 = 0.381_966;

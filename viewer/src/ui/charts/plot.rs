@@ -56,6 +56,7 @@ pub fn draw(ui: &mut egui::Ui, plate: Plate<'_>, lines: &Arc<Vec<Line>>, scene: 
         .height(plate.size.y)
         .min_size(vec2(64.0, 40.0))
         .show_axes([plate.times, true])
+        .grid_color(scene.colors.weak.gamma_multiply(0.5))
         .y_axis_min_width(AXIS_WIDTH)
         .x_grid_spacer(move |input| axes::times(&input, time))
         .x_axis_formatter(move |mark, _| axes::time(mark, time))
@@ -97,8 +98,9 @@ fn numbers(scale: Scale, lines: &[Line], span: Span) -> [f64; 2] {
         Scale::Percent => [least.min(0.0), greatest.max(100.0)],
         Scale::Fitting if least > greatest => [0.0, 1.0],
         Scale::Fitting => {
-            let margin = ((greatest - least) * 0.1).max(greatest.abs() * 1e-6);
-            let margin = if margin > 0.0 { margin } else { 1.0 };
+            let margin = (greatest - least) * 0.1;
+            // What never changes is drawn in the middle, with marks that differ.
+            let margin = if margin > greatest.abs() * 1e-9 { margin } else { (greatest.abs() * 0.5).max(1.0) };
             [least - margin, greatest + margin]
         }
     }
