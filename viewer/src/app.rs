@@ -184,7 +184,7 @@ impl eframe::App for App {
         for words in told {
             self.state.notify(words, self.clock.now());
         }
-        let dropped = ctx.input(|input| input.raw.dropped_files.iter().find_map(|file| Some(file.path().to_owned())));
+        let dropped = ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
         if let Some(path) = dropped {
             self.act(Action::Replay(path));
         }

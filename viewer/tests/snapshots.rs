@@ -6,13 +6,12 @@ mod support;
 
 use std::sync::{Mutex, PoisonError};
 
-use eframe::egui::Theme;
 use egui_kittest::SnapshotResults;
 use serde_json::json;
 use support::{Look, Scene, at, connected, document, look, result, watching, window};
 use viewer::model::{Document, Moment};
 use viewer::profile::{Profile, Secret};
-use viewer::state::{Event, Found, Key, Over, Palette, Phase, Progress, Settings, State, Step, View};
+use viewer::state::{Event, Found, Key, Over, Palette, Phase, Progress, Settings, State, Step, Theme, View};
 use viewer::ui::Time;
 
 /// One picture is drawn at a time: the software renderer uses every core by itself.
@@ -50,6 +49,10 @@ fn with(mut state: State, change: impl FnOnce(&mut State)) -> State {
     state
 }
 
+fn light(state: &mut State) {
+    state.settings.theme = Theme::Light;
+}
+
 #[test]
 fn cpus_by_their_number() {
     draw(
@@ -61,12 +64,11 @@ fn cpus_by_their_number() {
 #[test]
 fn light_and_larger_and_for_other_eyes() {
     let blind = |state: &mut State| state.settings.palette = Palette::ColourBlind;
-    let light = || Look { theme: Theme::Light, ..Look::default() };
     draw([
-        ("light".to_owned(), watching(16, 60), at(2.0), light()),
-        ("light-colour-blind".to_owned(), with(watching(16, 60), blind), at(2.0), light()),
+        ("light".to_owned(), with(watching(16, 60), light), at(2.0), Look::default()),
+        ("light-colour-blind".to_owned(), with(with(watching(16, 60), blind), light), at(2.0), Look::default()),
         ("colour-blind".to_owned(), with(watching(16, 60), blind), at(2.0), Look::default()),
-        ("light-heat".to_owned(), watching(256, 60), at(2.0), light()),
+        ("light-heat".to_owned(), with(watching(256, 60), light), at(2.0), Look::default()),
         ("scale-2".to_owned(), watching(8, 60), at(2.0), Look { scale: 2.0, ..Look::default() }),
         ("narrow".to_owned(), watching(8, 60), at(2.0), Look { size: [420.0, 700.0], ..Look::default() }),
     ]);
@@ -154,19 +156,9 @@ fn pages() {
     draw([
         ("history".to_owned(), with(gap.clone(), on(View::History)), at(117.0), Look::default()),
         ("history-256".to_owned(), with(watching(256, 60), on(View::History)), at(2.0), Look::default()),
-        (
-            "history-light".to_owned(),
-            with(gap, on(View::History)),
-            at(117.0),
-            Look { theme: Theme::Light, ..Look::default() },
-        ),
+        ("history-light".to_owned(), with(with(gap, on(View::History)), light), at(117.0), Look::default()),
         ("data".to_owned(), with(unknown.clone(), on(View::Data)), at(2.0), Look::default()),
-        (
-            "data-light".to_owned(),
-            with(unknown, on(View::Data)),
-            at(2.0),
-            Look { theme: Theme::Light, ..Look::default() },
-        ),
+        ("data-light".to_owned(), with(with(unknown, on(View::Data)), light), at(2.0), Look::default()),
         ("connection".to_owned(), with(profiles, on(View::Connection)), at(2.0), Look::default()),
         (
             "settings".to_owned(),

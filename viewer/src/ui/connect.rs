@@ -106,7 +106,11 @@ fn form(ui: &mut egui::Ui, state: &State, colors: &Colors, actions: &mut Vec<Act
 }
 
 fn right(ui: &mut egui::Ui, state: &State, colors: &Colors, actions: &mut Vec<Action>) {
-    card(colors).show(ui, |ui| {
+    ui.vertical(|ui| card(colors).show(ui, |ui| progress(ui, state, colors, actions)));
+}
+
+fn progress(ui: &mut egui::Ui, state: &State, colors: &Colors, actions: &mut Vec<Action>) {
+    ui.vertical(|ui| {
         ui.set_width(ui.available_width());
         let live = matches!(state.phase, Phase::Live(_));
         let heading = if live { "How it is connected" } else { "Why not connected?" };

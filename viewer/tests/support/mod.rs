@@ -98,21 +98,22 @@ pub struct Scene {
 pub struct Look {
     pub size: [f32; 2],
     pub scale: f32,
-    pub theme: eframe::egui::Theme,
     /// Whether texts may hold characters that this program's own fonts lack.
     pub any_text: bool,
 }
 
 impl Default for Look {
     fn default() -> Look {
-        Look { size: [1180.0, 820.0], scale: 1.0, theme: eframe::egui::Theme::Dark, any_text: false }
+        Look { size: [1180.0, 820.0], scale: 1.0, any_text: false }
     }
 }
 
 /// A window that draws the scene; what the user does is done to the state.
 pub fn window(state: State, time: Time, look: Look) -> Harness<'static, Scene> {
     let mut installed = false;
-    Harness::builder().with_size(look.size).with_pixels_per_point(look.scale).with_theme(look.theme).build_ui_state(
+    let builder = Harness::builder().with_size(look.size).with_pixels_per_point(look.scale);
+    let builder = if look.any_text { builder.allow_missing_glyphs() } else { builder };
+    builder.build_ui_state(
         move |ui, scene: &mut Scene| {
             if !installed {
                 ui::install(ui.ctx());
