@@ -15,6 +15,10 @@ use crate::credentials::Credentials;
 /// than the wait.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long it may take to connect and log in, unless said otherwise. A server in the same cluster needs milliseconds;
+/// 5 s leave room for a packet that is lost twice, and are still short to whoever waits.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
 /// How a store is reached and used.
 #[derive(Clone)]
 pub struct Options {
@@ -22,6 +26,9 @@ pub struct Options {
     pub credentials: Credentials,
     /// What leads to a Redis server in place of a TCP connection to its address.
     pub transport: Option<Arc<dyn Transport>>,
+    /// How long it may take to connect to a Redis server and log in, TLS and name look-up included; what a transport
+    /// takes to open comes on top.
+    pub connect_within: Duration,
     /// How long a Redis server's answer may take.
     pub answer_within: Duration,
     /// What may be done to a SQLite file.
@@ -58,6 +65,7 @@ impl Default for Options {
         Options {
             credentials: Credentials::default(),
             transport: None,
+            connect_within: CONNECT_WITHIN,
             answer_within: ANSWER_WITHIN,
             access: Access::default(),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use eframe::egui;
 use jiff::tz::TimeZone;
+use store::Tls;
 
 use crate::clock::Clock;
 use crate::connection::{Command, Connection};
@@ -30,6 +31,8 @@ pub struct Start {
     pub notice: Option<String>,
     /// What to do first.
     pub first: First,
+    /// The files for `rediss://`.
+    pub tls: Tls,
     /// The page to begin with.
     pub view: View,
     /// Where to write a picture, and then end.
@@ -56,6 +59,7 @@ pub struct App {
     source: Source,
     files: Files,
     kept_file: Option<PathBuf>,
+    tls: Tls,
     screenshot: Option<Screenshot>,
     ctx: egui::Context,
 }
@@ -80,6 +84,7 @@ impl App {
             zone: TimeZone::system(),
             files: Files::start(wake),
             kept_file: start.kept_file,
+            tls: start.tls,
             screenshot: start.screenshot.map(Screenshot::new),
             ctx: ctx.clone(),
         };
@@ -123,7 +128,8 @@ impl App {
 
     fn effect(&mut self, effect: Effect) {
         match effect {
-            Effect::Connect(target) => {
+            Effect::Connect(mut target) => {
+                target.address = target.address.with_tls(self.tls.clone());
                 if matches!(self.source, Source::Replay(_)) {
                     self.clock = Clock::new();
                     self.source = Source::Store(Connection::start(self.clock.clone(), waker(&self.ctx)));

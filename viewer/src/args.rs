@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
+use store::{ClientFiles, Tls};
 
 use crate::profile::{Profile, Secret};
 use crate::state::View;
@@ -104,6 +105,21 @@ pub fn login(variable: impl Fn(&str) -> Option<String>) -> (Option<String>, Secr
     (set("REDIS_USERNAME"), secret)
 }
 
+/// The files for `rediss://`, as the environment has them.
+///
+/// # Errors
+///
+/// A certificate without its key, or a key without its certificate.
+pub fn tls(variable: impl Fn(&str) -> Option<String>) -> Result<Tls, String> {
+    let file = |name: &str| variable(name).filter(|text| !text.is_empty()).map(PathBuf::from);
+    let client = match (file("REDIS_CERT_FILE"), file("REDIS_KEY_FILE")) {
+        (Some(cert_file), Some(key_file)) => Some(ClientFiles { cert_file, key_file }),
+        (None, None) => None,
+        _ => return Err("set both REDIS_CERT_FILE and REDIS_KEY_FILE, or neither".to_owned()),
+    };
+    Ok(Tls { ca_file: file("REDIS_CA_FILE"), client })
+}
+
 /// The profile of the file that `plugin-host dev` writes, if it is there: in the target folder of `folder` or of one
 /// above it.
 pub fn dev_profile(folder: &Path, target: Option<&Path>) -> Option<Profile> {
@@ -154,6 +170,13 @@ mod tests {
         std::fs::write(&database, "").unwrap();
         let profile = dev_profile(&below, None).unwrap();
         assert_eq!(profile.store, format!("sqlite:{}", database.display()));
+    }
+
+    #[test]
+    fn a_certificate_needs_its_key() {
+        let only = |set: &'static str| move |name: &str| (name == set).then(|| "/a.pem".to_owned());
+        assert_eq!(tls(only("REDIS_CA_FILE")).unwrap().ca_file, Some("/a.pem".into()));
+        assert!(tls(only("REDIS_CERT_FILE")).is_err() && tls(only("REDIS_KEY_FILE")).is_err());
     }
 
     #[test]

@@ -42,8 +42,18 @@ fn start(args: &Args) -> anyhow::Result<Start> {
     // And whoever only wants a picture isn't remembered by it.
     let kept_file = kept_file.filter(|_| notice.is_none() && args.screenshot.is_none());
     let first = first(args, &kept)?;
+    let tls = args::tls(|name| std::env::var(name).ok()).map_err(anyhow::Error::msg)?;
     let view = args.page.view();
-    Ok(Start { kept, kept_file, notice, first, view, screenshot: args.screenshot.clone(), export_path: export_path() })
+    Ok(Start {
+        kept,
+        kept_file,
+        notice,
+        first,
+        tls,
+        view,
+        screenshot: args.screenshot.clone(),
+        export_path: export_path(),
+    })
 }
 
 fn first(args: &Args, kept: &Kept) -> anyhow::Result<First> {

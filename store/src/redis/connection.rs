@@ -19,10 +19,6 @@ use crate::error::{Cause, Outcome};
 use crate::options::{Options, Stream};
 use crate::watch::{Board, Watch};
 
-/// How long a connection may take to be made, name look-up, TLS and login included. A server in the same cluster needs
-/// milliseconds; 5 s leave room for a packet that is lost twice, and are still short to whoever waits.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
 pub(super) struct Connection {
     server: Server,
     options: Options,
@@ -128,15 +124,16 @@ impl Connection {
     }
 
     async fn connect(&self, generation: u64) -> Outcome<Live> {
-        let late = || Cause::TimedOut(CONNECT_TIMEOUT);
+        let limit = self.options.connect_within;
+        let late = || Cause::TimedOut(limit);
         let (way, deadline) = match &self.options.transport {
             // How long this may take is for the transport to decide.
             Some(transport) => {
                 let way = transport.open().await.map_err(|error| Cause::Unreachable(error.to_string()))?;
-                (way, Instant::now() + CONNECT_TIMEOUT)
+                (way, Instant::now() + limit)
             }
             None => {
-                let deadline = Instant::now() + CONNECT_TIMEOUT;
+                let deadline = Instant::now() + limit;
                 let way = timeout_at(deadline, reach(&self.server)).await.map_err(|_elapsed| late())?;
                 let told = |error| Cause::Unreachable(format!("{error}: see whether a Redis runs there"));
                 (Box::new(way.map_err(told)?) as Box<dyn Stream>, deadline)
@@ -158,7 +155,7 @@ impl Connection {
                     board.expect(generation);
                     let teller = Some((Arc::downgrade(&board), generation));
                     let mut live = self.talk(way, identity, login, teller).await.map_err(untold)?;
-                    track(&mut live.server, &board).await?;
+                    track(&mut live.server, &board, self.options.answer_within).await?;
                     board.restored();
                     Ok(live)
                 }
@@ -201,12 +198,13 @@ impl Connection {
                 Ok::<(), SendError>(())
             });
         }
+        let limit = self.options.answer_within;
         let told = |error: RedisError| match &identity {
-            _ if !error.is_io_error() || error.is_timeout() => fault::cause_of(&error, "", CONNECT_TIMEOUT),
+            _ if !error.is_io_error() || error.is_timeout() => fault::cause_of(&error, "", limit),
             None => Cause::Unreachable(format!(
                 "{error}: see whether a Redis runs there, and whether it speaks TLS (rediss://)"
             )),
-            Some(identity) => identity.refused(&error).unwrap_or_else(|| fault::cause_of(&error, "", CONNECT_TIMEOUT)),
+            Some(identity) => identity.refused(&error).unwrap_or_else(|| fault::cause_of(&error, "", limit)),
         };
         let (server, driver) = MultiplexedConnection::new_with_config(&login, way, config).await.map_err(told)?;
         Ok(Live { server, _driver: Arc::new(Driver(tokio::spawn(driver).abort_handle())) })
@@ -244,7 +242,7 @@ async fn reach(server: &Server) -> io::Result<TcpStream> {
 }
 
 /// Asks the server to tell of writes.
-async fn track(connection: &mut MultiplexedConnection, board: &Board) -> Outcome<()> {
+async fn track(connection: &mut MultiplexedConnection, board: &Board, limit: Duration) -> Outcome<()> {
     let mut tracking = cmd("CLIENT");
     tracking.arg("TRACKING").arg("ON").arg("BCAST").arg("NOLOOP");
     for prefix in board.prefixes() {
@@ -254,7 +252,7 @@ async fn track(connection: &mut MultiplexedConnection, board: &Board) -> Outcome
         Some("ERR" | "NOPERM") => {
             Cause::Unsupported(format!("{error}: the server doesn't tell this user of writes (CLIENT TRACKING)"))
         }
-        _ => fault::cause_of(&error, "", CONNECT_TIMEOUT),
+        _ => fault::cause_of(&error, "", limit),
     })
 }
 

@@ -18,6 +18,9 @@ use crate::state::{Event, Follow, Phase, Progress, Step};
 /// The longest that a login may take, with all that has to be typed for it: SSH servers give it 2 minutes.
 const LONGEST_LOGIN: Duration = Duration::from_secs(300);
 
+/// How long it may take to connect and log in where nobody is asked meanwhile.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+
 /// A connection to be.
 pub(super) struct Session<'a> {
     pub target: &'a Target,
@@ -166,6 +169,8 @@ impl Session<'_> {
         let options = Options {
             credentials: Credentials { username: self.target.username.clone(), password },
             transport: ssh.map(|ssh| ssh.clone() as Arc<dyn store::Transport>),
+            // Through ssh the first bytes of TLS wait for whoever types a password.
+            connect_within: if ssh.is_some() && self.target.address.is_tls() { LONGEST_LOGIN } else { CONNECT_WITHIN },
             // Each question has a limit of its own, below this one.
             answer_within: FIRST_ANSWER_WITHIN,
             access: Access::Existing,

@@ -9,9 +9,8 @@ use serde_json::Value;
 
 use super::theme::{Colors, card};
 use super::{Time, bars, sign};
-use crate::model::{Level, Reading};
+use crate::model::{Freshness, Level, Reading};
 use crate::state::{Action, Found, Shown, State};
-use rows::Row;
 
 /// The height of a table's row, in points.
 const ROW: f32 = 20.0;
@@ -99,13 +98,14 @@ fn column(ui: &mut egui::Ui, side: Side, shown: &Shown, key: &str, state: &State
         });
     }
     let Some(document) = &shown.document else { return };
-    let rows = rows::of(ui.ctx(), document, &state.search);
+    let rows = rows::of(ui.ctx(), ui.make_persistent_id("rows"), document, &state.search);
     let count = format!("{} of {} fields", rows.len(), document.fields().len());
     ui.label(RichText::new(count).small().color(colors.weak));
     let room = ui.available_height();
-    table(ui, (room * 0.62).max(80.0), side, shown, &rows, colors);
+    let freshness = shown.freshness(state.time(time.now), state.period());
+    table(ui, (room * 0.62).max(80.0), side, shown, &rows, freshness, colors);
     ui.separator();
-    tree::draw(ui, document, colors);
+    tree::draw(ui, document, &state.search, colors);
 }
 
 /// What is there instead of a document.
@@ -120,7 +120,15 @@ fn fault(shown: &Shown) -> Option<String> {
     Some(format!("{words}{last}"))
 }
 
-fn table(ui: &mut egui::Ui, height: f32, side: Side, shown: &Shown, rows: &[Row], colors: &Colors) {
+fn table(
+    ui: &mut egui::Ui,
+    height: f32,
+    side: Side,
+    shown: &Shown,
+    rows: &[String],
+    freshness: Option<Freshness>,
+    colors: &Colors,
+) {
     let Some(document) = &shown.document else { return };
     let width = ui.available_width();
     TableBuilder::new(ui)
@@ -141,7 +149,7 @@ fn table(ui: &mut egui::Ui, height: f32, side: Side, shown: &Shown, rows: &[Row]
         })
         .body(|body| {
             body.rows(ROW, rows.len(), |mut row| {
-                let Some(Row { name }) = rows.get(row.index()) else { return };
+                let Some(name) = rows.get(row.index()) else { return };
                 let value = document.fields().get(name).unwrap_or(&Value::Null);
                 let changed = shown.changed.contains(name);
                 row.col(|ui| mark(ui, changed, colors));
@@ -153,7 +161,7 @@ fn table(ui: &mut egui::Ui, height: f32, side: Side, shown: &Shown, rows: &[Row]
                         ui.label(RichText::new("unknown").small().italics().color(colors.weak));
                     }
                 });
-                row.col(|ui| cell(ui, name, value, colors));
+                row.col(|ui| cell(ui, name, value, colors.aged(colors.text, freshness)));
             });
         });
 }
@@ -168,18 +176,30 @@ fn mark(ui: &mut egui::Ui, changed: bool, colors: &Colors) {
     }
 }
 
-fn cell(ui: &mut egui::Ui, name: &str, value: &Value, colors: &Colors) {
+fn cell(ui: &mut egui::Ui, name: &str, value: &Value, color: egui::Color32) {
     let text = rows::short(value);
     let label =
-        egui::Label::new(RichText::new(&text).monospace().color(colors.text)).truncate().sense(egui::Sense::click());
-    let response = ui.add(label);
+        egui::Label::new(RichText::new(&text).monospace().color(color)).truncate().show_tooltip_when_elided(false);
+    let response = ui.add(label.sense(egui::Sense::click()));
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{name}: {text}")));
+    copyable(response, name, value);
+}
+
+/// A value that is shown whole under the pointer, and can be copied by its menu or, with the focus, by the usual key.
+fn copyable(response: egui::Response, name: &str, value: &Value) {
+    let copy_key = |input: &egui::InputState| input.events.iter().any(|event| matches!(event, egui::Event::Copy));
+    if response.has_focus() && response.ctx.input(copy_key) {
+        response.ctx.copy_text(rows::copied(value));
+    }
     response.context_menu(|ui| {
         if ui.button("Copy value").clicked() {
-            ui.ctx().copy_text(value.to_string());
+            ui.ctx().copy_text(rows::copied(value));
         }
         if ui.button("Copy name").clicked() {
             ui.ctx().copy_text(name.to_owned());
         }
+    });
+    response.on_hover_ui(|ui| {
+        ui.label(rows::whole(value));
     });
 }

@@ -51,6 +51,20 @@ fn a_passphrase_is_asked_for_and_may_take_its_time() {
 }
 
 #[test]
+fn tls_waits_for_who_types_too() {
+    let Some(sshd) = Sshd::start() else { return };
+    let server = RedisServer::options().tls().start();
+    with_passphrase(&sshd, "open sesame");
+    let variables = asking(&sshd, &format!("sleep {}; echo 'open sesame'", SLOW_TYPIST.as_secs()));
+    let mut target = profile(&server.tls_url(), "good").target(Secret::None).unwrap();
+    target.address = target.address.with_tls(server.tls_files());
+    let mut seen = Seen::connecting_to(target, variables);
+    seen.until_live();
+    assert_eq!((seen.attempts(), sshd.connections().len()), (1, 1));
+    seen.sees_at_once(&Writer::on(&server), 1);
+}
+
+#[test]
 fn a_passphrase_that_is_refused_is_not_asked_for_again() {
     let Some(sshd) = Sshd::start() else { return };
     with_passphrase(&sshd, "open sesame");

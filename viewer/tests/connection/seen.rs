@@ -9,7 +9,7 @@ use store::testing::RedisServer;
 use store::{Address, Commit, Credentials, Keys, Store};
 use viewer::clock::Clock;
 use viewer::connection::{Command, Connection, Variables};
-use viewer::profile::{Profile, Secret};
+use viewer::profile::{Profile, Secret, Target};
 use viewer::state::{Event, Found, Key, Phase, Progress, Settings, State, Step};
 
 /// How long something may take that has to happen, on a machine that runs many tests at once.
@@ -28,6 +28,10 @@ pub struct Seen {
 
 impl Seen {
     pub fn connecting(profile: Profile, secret: Secret, variables: Variables) -> Seen {
+        Seen::connecting_to(profile.target(secret).unwrap(), variables)
+    }
+
+    pub fn connecting_to(target: Target, variables: Variables) -> Seen {
         let (wake, woken) = channel();
         let clock = Clock::new();
         let connection = Connection::start_with(clock.clone(), variables, move || {
@@ -35,12 +39,15 @@ impl Seen {
         });
         let state = State::new(Settings::default(), Vec::new(), String::new());
         let mut seen = Seen { state, events: Vec::new(), clock, connection, woken };
-        seen.connect(profile, secret);
+        seen.connect_to(target);
         seen
     }
 
     pub fn connect(&mut self, profile: Profile, secret: Secret) {
-        let target = profile.target(secret).unwrap();
+        self.connect_to(profile.target(secret).unwrap());
+    }
+
+    fn connect_to(&mut self, target: Target) {
         self.state.watch(target.clone());
         self.events.clear();
         self.connection.send(Command::Connect(Box::new(target)));

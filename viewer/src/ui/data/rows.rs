@@ -2,69 +2,87 @@
 
 use std::sync::Arc;
 
-use eframe::egui::{self, Id};
+use eframe::egui;
 use serde_json::Value;
 
 use crate::model::{Document, natural};
 
-/// The most of a value that a cell shows; the tree shows all of it.
+/// The most characters of a text that a cell or a leaf shows.
 const LONGEST: usize = 300;
 
-/// A field that is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// Its name.
-    pub name: String,
+/// The most characters of a text that is shown under the pointer; what is longer can be copied.
+const LONGEST_SHOWN: usize = 4_000;
+
+/// The names of the fields to show, in natural order. With 10,000 fields that takes too long for every frame, so it is
+/// kept in `place` until document or search are others.
+pub fn of(ctx: &egui::Context, place: egui::Id, document: &Document, search: &str) -> Arc<Vec<String>> {
+    kept(ctx, place, document, search, || found(document, search))
 }
 
-/// What rows were made of: the document, told by where its bytes lie, and the search.
-type Made = (usize, usize, String);
-
-/// The rows of a document, in natural order. They are made once for a document and a search: with 10,000 fields that
-/// takes too long for every frame.
-pub fn of(ctx: &egui::Context, document: &Document, search: &str) -> Arc<Vec<Row>> {
-    let bytes = document.bytes();
-    let made: Made = (bytes.as_ptr() as usize, bytes.len(), search.to_owned());
-    let id = Id::unique(("rows", made.0));
-    if let Some((before, rows)) = ctx.data(|data| data.get_temp::<(Made, Arc<Vec<Row>>)>(id))
-        && before == made
+/// What was made of this document and this search before, or what `make` makes. The document is kept with it, so that
+/// no other can lie at the same address.
+pub fn kept<T: Send + Sync + 'static>(
+    ctx: &egui::Context,
+    place: egui::Id,
+    document: &Document,
+    search: &str,
+    make: impl FnOnce() -> T,
+) -> Arc<T> {
+    let before = ctx.data(|data| data.get_temp::<(Document, String, Arc<T>)>(place));
+    if let Some((of, searched, made)) = before
+        && std::ptr::eq(of.fields(), document.fields())
+        && searched == search
     {
-        return rows;
+        return made;
     }
-    let rows = Arc::new(found(document, search));
-    ctx.data_mut(|data| {
-        // Those of documents that are gone are not needed any more.
-        data.remove_by_type::<(Made, Arc<Vec<Row>>)>();
-        data.insert_temp(id, (made, rows.clone()));
-    });
-    rows
+    let made = Arc::new(make());
+    ctx.data_mut(|data| data.insert_temp(place, (document.clone(), search.to_owned(), Arc::clone(&made))));
+    made
 }
 
-fn found(document: &Document, search: &str) -> Vec<Row> {
+fn found(document: &Document, search: &str) -> Vec<String> {
     let wanted = search.to_lowercase();
     let holds = |text: &str| text.to_lowercase().contains(&wanted);
-    let mut rows: Vec<Row> = document
+    let mut names: Vec<String> = document
         .fields()
         .iter()
         .filter(|(name, value)| wanted.is_empty() || holds(name) || holds(&value.to_string()))
-        .map(|(name, _)| Row { name: name.clone() })
+        .map(|(name, _)| name.clone())
         .collect();
-    rows.sort_by(|a, b| natural(&a.name, &b.name));
-    rows
+    names.sort_by(|a, b| natural(a, b));
+    names
 }
 
 /// A value as a cell shows it: numbers as they stand, text in quotes, lists and objects in short.
 pub fn short(value: &Value) -> String {
-    let text = match value {
+    match value {
         Value::Array(items) => format!("[{} items]", items.len()),
         Value::Object(fields) => format!("{{{} fields}}", fields.len()),
-        Value::String(text) if text.len() > LONGEST => {
-            let start: String = text.chars().take(LONGEST).collect();
-            format!("\"{start}…")
-        }
+        Value::String(text) => match cut(text, LONGEST) {
+            Some(start) => format!("\"{}…", start.replace(['\n', '\r'], " ")),
+            None => value.to_string(),
+        },
         other => other.to_string(),
-    };
-    text.replace(['\n', '\r'], " ")
+    }
+}
+
+/// What is shown under the pointer: the whole value, unless it is very long.
+pub fn whole(value: &Value) -> String {
+    let text = copied(value);
+    match cut(&text, LONGEST_SHOWN) {
+        Some(start) => format!("{start}…\n\n{} bytes in all: copy them to see the rest", text.len()),
+        None => text,
+    }
+}
+
+/// What is copied: text without quotes, else JSON.
+pub fn copied(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The start of a text that is longer than so many characters.
+fn cut(text: &str, most: usize) -> Option<&str> {
+    text.char_indices().nth(most).map(|(end, _)| &text[..end])
 }
 
 #[cfg(test)]
@@ -74,7 +92,7 @@ mod tests {
     #[test]
     fn a_search_looks_at_names_and_values_in_any_case() {
         let document = Document::read(br#"{"cpu10": 1, "cpu2": 2, "State": "Running", "x": 0.5}"#).unwrap();
-        let names = |search| found(&document, search).into_iter().map(|row| row.name).collect::<Vec<_>>();
+        let names = |search| found(&document, search);
         assert_eq!(names(""), ["State", "cpu2", "cpu10", "x"]);
         assert_eq!(names("CPU"), ["cpu2", "cpu10"]);
         assert_eq!(names("running"), ["State"]);
@@ -87,5 +105,26 @@ mod tests {
         assert_eq!(short(&Value::from("é".repeat(1_000))).chars().count(), LONGEST + 2);
         assert_eq!(short(&serde_json::json!([1, 2])), "[2 items]");
         assert_eq!(short(&serde_json::json!(15.62)), "15.62");
+        assert_eq!(short(&serde_json::json!("two\nlines")), "\"two\\nlines\"");
+    }
+
+    #[test]
+    fn a_value_of_megabytes_is_not_laid_out_under_the_pointer() {
+        assert!(whole(&Value::from("x".repeat(5_000_000))).len() < LONGEST_SHOWN + 100);
+        assert_eq!(whole(&serde_json::json!({"a": 1})), "{\"a\":1}");
+    }
+
+    #[test]
+    fn names_are_sorted_once_for_a_document_and_a_search() {
+        let ctx = egui::Context::default();
+        let read = || Document::read(br#"{"a": 1}"#).unwrap();
+        let (one, same) = (read(), read());
+        let (left, right) = (egui::Id::unique("left"), egui::Id::unique("right"));
+        let first = of(&ctx, left, &one, "");
+        let other = of(&ctx, right, &same, "");
+        assert!(Arc::ptr_eq(&first, &of(&ctx, left, &one, "")));
+        assert!(Arc::ptr_eq(&other, &of(&ctx, right, &same, "")), "two tables don't take it from each other");
+        assert!(!Arc::ptr_eq(&first, &of(&ctx, left, &one, "x")));
+        assert!(!Arc::ptr_eq(&first, &of(&ctx, left, &read(), "")));
     }
 }
