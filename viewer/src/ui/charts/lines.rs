@@ -6,7 +6,7 @@ use std::sync::Arc;
 use eframe::egui;
 
 use super::span::Span;
-use crate::model::{CACHE, EGRESS, History, Reading, Segment, cpu_id};
+use crate::model::{CACHE, EGRESS, History, Overall, Reading, Segment, cpu_id};
 
 /// The field under which the mean over all CPUs is hidden and shown.
 pub const MEAN: &str = "mean of all CPUs";
@@ -170,14 +170,12 @@ impl Group {
 
 fn fill(lines: &mut [Line], history: &History, fields: &Fields, made: &Made) {
     let (from, to, period) = (made.from, made.to, made.period);
-    let overall = lines
-        .iter()
-        .any(|line| [MEAN, HOTTEST].contains(&line.field.as_str()) && !made.hidden.contains(&line.field))
-        .then(|| history.overall(&fields.cpus, from, to, period, LINE_POINTS))
-        .unwrap_or_default();
-    let shown = lines.iter().filter(|line| !made.hidden.contains(&line.field)).count();
-    let most = budget(shown);
-    for line in lines.iter_mut().filter(|line| !made.hidden.contains(&line.field)) {
+    let is_shown = |line: &&mut Line| !made.hidden.contains(&line.field);
+    let needs_all = lines.iter().any(|line| [MEAN, HOTTEST].contains(&line.field.as_str()));
+    let overall =
+        if needs_all { history.overall(&fields.cpus, from, to, period, LINE_POINTS) } else { Overall::default() };
+    let most = budget(lines.iter_mut().filter(is_shown).count());
+    for line in lines.iter_mut().filter(is_shown) {
         line.segments = match line.field.as_str() {
             MEAN => overall.mean.clone(),
             HOTTEST => overall.max.clone(),
