@@ -21,6 +21,9 @@ use crate::ui::{self, Time};
 /// The most events taken in for one frame, so that a flood of them doesn't stop the drawing.
 const MOST_EVENTS: usize = 2_000;
 
+/// How long a frame waits for more of what comes together: result, input and status are written one after the other.
+const TOGETHER: Duration = Duration::from_millis(40);
+
 /// What the viewer is to do at its start.
 pub struct Start {
     /// What is kept from the last time.
@@ -67,7 +70,8 @@ pub struct App {
 /// Where the events come from.
 enum Source {
     Store(Connection),
-    Replay(Replay),
+    /// With how many results it has.
+    Replay(Replay, usize),
 }
 
 impl App {
@@ -110,7 +114,7 @@ impl App {
         for _ in 0..MOST_EVENTS {
             let event = match &mut self.source {
                 Source::Store(connection) => connection.next_event(),
-                Source::Replay(replay) => replay.next_event(),
+                Source::Replay(replay, _) => replay.next_event(),
             };
             match event {
                 Some(event) => self.state.apply(event),
@@ -130,7 +134,7 @@ impl App {
         match effect {
             Effect::Connect(mut target) => {
                 target.address = target.address.with_tls(self.tls.clone());
-                if matches!(self.source, Source::Replay(_)) {
+                if matches!(self.source, Source::Replay(..)) {
                     self.clock = Clock::new();
                     self.source = Source::Store(Connection::start(self.clock.clone(), waker(&self.ctx)));
                 }
@@ -162,7 +166,8 @@ impl App {
     fn play(&mut self, recording: Recording, speed: f64) {
         self.clock = Clock::with_speed(speed);
         self.state.begin_replay(recording.period());
-        self.source = Source::Replay(Replay::start(recording, self.clock.clone(), waker(&self.ctx)));
+        let results = recording.len();
+        self.source = Source::Replay(Replay::start(recording, self.clock.clone(), waker(&self.ctx)), results);
     }
 
     fn keep(&self) {
@@ -196,6 +201,10 @@ impl eframe::App for App {
         }
     }
 
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+
     fn ui(&mut self, ui: &mut egui::Ui, _frame: &mut eframe::Frame) {
         let time = self.time();
         for action in ui::draw(ui, &self.state, &time) {
@@ -206,8 +215,10 @@ impl eframe::App for App {
             ui.ctx().request_repaint_after(Duration::from_secs(1));
         }
         if let Some(screenshot) = &mut self.screenshot {
-            let settled = match self.state.phase {
-                Phase::Retrying { .. } | Phase::NeedsYou => true,
+            let settled = match (&self.source, &self.state.phase) {
+                // Nearly at its end, with something to see and while it is not yet old.
+                (Source::Replay(_, results), _) => self.state.history.len() + 2 >= *results,
+                (_, Phase::Retrying { .. } | Phase::NeedsYou) => true,
                 _ => self.state.shown().output.found.is_some(),
             };
             screenshot.advance(ui.ctx(), settled);
@@ -217,5 +228,6 @@ impl eframe::App for App {
 
 fn waker(ctx: &egui::Context) -> impl Fn() + Clone + Send + Sync + 'static {
     let ctx = ctx.clone();
-    move || ctx.request_repaint()
+    // What is written together comes together: one frame for all of it.
+    move || ctx.request_repaint_after(TOGETHER)
 }

@@ -233,7 +233,12 @@ mod tests {
 
     #[test]
     fn all_faults_are_told_together() {
-        let wrong = Profile { ssh: "-x".to_owned(), period: "0".to_owned(), ..Profile::default() };
+        let wrong = Profile {
+            store: "nonsense".to_owned(),
+            period: "0".to_owned(),
+            ssh: "-x".to_owned(),
+            ..Profile::default()
+        };
         assert_eq!(wrong.target(Secret::None).unwrap_err().len(), 3, "{wrong:?}");
     }
 

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use eframe::egui;
 
 /// How many frames are drawn first, for sizes and fonts to settle.
-const FRAMES: u32 = 5;
+const FRAMES: u32 = 3;
 
 /// How long to wait for something to see.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A picture on its way.
 pub struct Screenshot {

@@ -37,10 +37,14 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time) -> Vec<Action> {
     match state.view {
         View::Overview => overview::page(ui, state, time, &mut actions),
         View::History => {
-            egui::CentralPanel::default().show(ui, |ui| charts::page(ui, state, time, &mut actions));
+            egui::CentralPanel::default()
+                .frame(theme::page(ui))
+                .show(ui, |ui| charts::page(ui, state, time, &mut actions));
         }
         View::Data => {
-            egui::CentralPanel::default().show(ui, |ui| data::page(ui, state, time, &mut actions));
+            egui::CentralPanel::default()
+                .frame(theme::page(ui))
+                .show(ui, |ui| data::page(ui, state, time, &mut actions));
         }
         View::Connection => connect::page(ui, state, time, &mut actions),
     }

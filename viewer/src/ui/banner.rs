@@ -3,7 +3,7 @@
 use eframe::egui::{self, RichText, vec2};
 
 use super::theme::Colors;
-use super::{Time, sign};
+use super::{Time, sign, theme};
 use crate::model::Level;
 use crate::state::{Action, Phase, Progress, State, View};
 
@@ -18,7 +18,7 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Act
     if lines.is_empty() {
         return;
     }
-    egui::Panel::top("banner").show(ui, |ui| {
+    egui::Panel::top("banner").frame(theme::strip(ui)).show(ui, |ui| {
         for (level, words) in lines {
             ui.horizontal(|ui| {
                 let (rect, _) = ui.allocate_exact_size(vec2(16.0, 16.0), egui::Sense::hover());

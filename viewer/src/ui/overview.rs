@@ -4,7 +4,7 @@ use eframe::egui;
 
 use super::bars::{self, Bar};
 use super::theme::Colors;
-use super::{Time, charts, cpus};
+use super::{Time, charts, cpus, theme};
 use crate::model::Summary;
 use crate::state::{Action, State, View};
 
@@ -12,14 +12,16 @@ use crate::state::{Action, State, View};
 pub fn page(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Action>) {
     let colors = Colors::of(ui, state.settings.palette);
     if !state.history.is_empty() {
-        egui::Panel::bottom("recent past").resizable(true).default_size(190.0).size_range(120.0..=480.0).show(
-            ui,
-            |ui| {
+        egui::Panel::bottom("recent past")
+            .frame(theme::strip(ui))
+            .resizable(true)
+            .default_size(190.0)
+            .size_range(120.0..=480.0)
+            .show(ui, |ui| {
                 charts::compact(ui, state, time, actions);
-            },
-        );
+            });
     }
-    egui::CentralPanel::default().show(ui, |ui| {
+    egui::CentralPanel::default().frame(theme::page(ui)).show(ui, |ui| {
         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             if state.shown().output.document.is_none() {
                 nothing(ui, state, &colors, actions);

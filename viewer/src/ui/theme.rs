@@ -142,6 +142,16 @@ fn rounded(mut visuals: Visuals, line: Color32) -> Visuals {
     visuals
 }
 
+/// A page, and a strip above or below it. Neither fills its ground, which the window is cleared with: with a software
+/// renderer each layer of the whole window costs as much as all that is drawn on it.
+pub(super) fn page(ui: &egui::Ui) -> egui::Frame {
+    egui::Frame::central_panel(ui.style()).fill(Color32::TRANSPARENT)
+}
+
+pub(super) fn strip(ui: &egui::Ui) -> egui::Frame {
+    egui::Frame::side_top_panel(ui.style()).fill(Color32::TRANSPARENT)
+}
+
 /// A group of things on a ground of its own.
 pub(super) fn card(colors: &Colors) -> egui::Frame {
     egui::Frame::new().fill(colors.card).corner_radius(8).inner_margin(10)

@@ -3,14 +3,14 @@
 use eframe::egui::{self, RichText, vec2};
 
 use super::theme::Colors;
-use super::{Time, bars, sign};
-use crate::model::HostStatus;
+use super::{Time, bars, sign, theme};
+use crate::model::{HostStatus, Level};
 use crate::state::{Action, Follow, Phase, Standing, State, View};
 
 /// Draws the bar.
 pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Action>) {
     let colors = Colors::of(ui, state.settings.palette);
-    egui::Panel::top("top").show(ui, |ui| {
+    egui::Panel::top("top").frame(theme::strip(ui)).show(ui, |ui| {
         ui.add_space(3.0);
         ui.horizontal_wrapped(|ui| {
             let title = state.target.as_ref().map_or("plugin-viewer".to_owned(), |target| target.profile.title());
@@ -88,11 +88,17 @@ fn age(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors) {
     let shown = state.shown();
     let Some(age) = shown.output.age(state.time(time.now)) else { return };
     let freshness = state.freshness(time.now);
-    let mut words = bars::said(freshness, Some(age));
-    if let Some(at) = shown.frozen_at {
-        words = format!("frozen at {}, {words}", time.of_day(at));
+    let words = bars::said(freshness, Some(age));
+    match shown.frozen_at {
+        // What stands still must not be taken for what is now.
+        Some(at) => {
+            let words = format!("FROZEN at {}, then {words}", time.of_day(at));
+            ui.label(RichText::new(words).strong().color(colors.level(Level::Critical)));
+        }
+        None => {
+            ui.label(RichText::new(words).color(colors.aged(colors.text, freshness)));
+        }
     }
-    ui.label(RichText::new(words).color(colors.aged(colors.text, freshness)));
 }
 
 fn plugin(ui: &mut egui::Ui, host: &HostStatus, colors: &Colors) {

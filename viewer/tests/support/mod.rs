@@ -119,6 +119,8 @@ pub fn window(state: State, time: Time, look: Look) -> Harness<'static, Scene> {
                 ui::install(ui.ctx());
                 installed = true;
             }
+            // As the window is cleared.
+            ui.painter().rect_filled(ui.ctx().viewport_rect(), 0.0, ui.visuals().panel_fill);
             for action in ui::draw(ui, &scene.state, &scene.time) {
                 scene.actions.push(action.clone());
                 scene.state.act(action, scene.time.now);

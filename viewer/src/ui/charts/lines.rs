@@ -76,10 +76,11 @@ pub enum Weight {
     Bold,
 }
 
-/// What the lines were made of; with the same, they are the same.
+/// What the lines were made of; with the same, they are the same to the eye.
 #[derive(Debug, Clone, PartialEq)]
 struct Made {
-    history: Version,
+    /// The oldest and the newest sample, in widths of what the eye can tell apart.
+    history: [Option<f64>; 2],
     from: f64,
     to: f64,
     period: f64,
@@ -128,10 +129,14 @@ impl Group {
         period: f64,
         hidden: &BTreeSet<String>,
     ) -> Arc<Vec<Line>> {
-        // A little more than is in sight, so that the same points do for a while as time goes on.
-        let grid = (span.length() / 32.0).max(f64::MIN_POSITIVE);
+        // A little more than is in sight, so that the same points do for a while as time goes on. The grid is a power
+        // of two, since a stretch that holds all that is kept becomes longer with each frame.
+        let grid = (span.length() / 32.0).max(f64::MIN_POSITIVE).log2().ceil().exp2();
         let (from, to) = ((span.from / grid).floor() * grid, (span.to / grid).ceil() * grid);
-        let made = Made { history: Version::of(history), from, to, period, hidden: hidden.clone() };
+        // Over hours, a result more moves the lines by less than a point of the screen.
+        let least = grid / 64.0;
+        let history_seen = [history.oldest(), history.newest()].map(|seen| seen.map(|at| (at.0 / least).floor()));
+        let made = Made { history: history_seen, from, to, period, hidden: hidden.clone() };
         kept(ctx, egui::Id::unique(("lines of", format!("{self:?}"))), made.clone(), || {
             let mut lines = self.without_points(fields);
             fill(&mut lines, history, fields, &made);
@@ -255,6 +260,23 @@ mod tests {
         let history = history(40, 100);
         let hidden: BTreeSet<String> = history.names().into_iter().chain([MEAN, HOTTEST]).map(str::to_owned).collect();
         assert_eq!(points(&history, &Group::Cpus, &hidden), 0);
+    }
+
+    #[test]
+    fn over_hours_a_result_more_is_nothing_new() {
+        let ctx = egui::Context::default();
+        let mut history = history(2, 7_200);
+        let lines = |history: &History, to: f64| {
+            let fields = Fields::of(&ctx, history);
+            Group::Cpus.lines(&ctx, history, &fields, Span { from: 0.0, to }, 1.0, &BTreeSet::new())
+        };
+        let mut seen = vec![lines(&history, 7_200.0)];
+        for at in 7_200..7_232 {
+            history.push(Moment(f64::from(at)), false, [("avg-util-cpu0-60sec", 1.0)].into_iter());
+            seen.push(lines(&history, f64::from(at) + 0.5));
+        }
+        let anew = seen.array_windows().filter(|[before, after]| !Arc::ptr_eq(before, after)).count();
+        assert!((4..=16).contains(&anew), "{anew}");
     }
 
     #[test]
