@@ -215,7 +215,7 @@ fn json_value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 16, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map(".{0,6}", inner, 0..4).prop_map(|map| Value::from_iter(map)),
+            prop::collection::btree_map(".{0,6}", inner, 0..4).prop_map(Value::from_iter),
         ]
     })
 }

@@ -142,11 +142,6 @@ impl Window {
         false
     }
 
-    /// The program's process id.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Waits until the program has ended by itself, and tells whether it succeeded.
     pub fn ended_well(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;
