@@ -30,7 +30,7 @@ pub fn folder() -> Option<PathBuf> {
 ///
 /// # Errors
 ///
-/// A file that can't be read, or isn't what [`write`] wrote.
+/// A file that can't be read, or isn't what [`write()`] wrote.
 pub fn read(file: &Path) -> io::Result<Kept> {
     match fs::read(file) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
