@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::commit::Commit;
+use crate::keys::Keys;
+
 use crate::Tls;
 
 /// How long a server may take to answer after its start, or to end: long, for machines that run many tests at once.
@@ -212,6 +215,21 @@ impl Drop for RedisServer {
         if let Some(child) = self.child.take() {
             end(child);
         }
+    }
+}
+
+/// A commit of no meaning: output `output`, env `env`, and up to three results of history.
+pub fn commit(keys: &Keys, sequence: u64) -> Commit<'_> {
+    Commit {
+        keys,
+        sequence,
+        output: b"output",
+        env: b"env",
+        last_event: "event",
+        handler: "handler",
+        plugin_version: "1.2.3",
+        saved_at: "2026-01-31T12:00:00Z",
+        history_length: 3,
     }
 }
 

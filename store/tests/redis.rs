@@ -4,25 +4,11 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use store::testing::RedisServer;
-use store::{Address, Cause, Commit, Committed, Credentials, Error, Keys, Password, Store};
+use store::testing::{RedisServer, commit};
+use store::{Address, Cause, Committed, Credentials, Error, Keys, Password, Store};
 
 fn store(server: &RedisServer) -> Store {
     Store::new(Address::parse(&server.url()).expect("the server's URL is one"), Credentials::default())
-}
-
-fn commit(keys: &Keys, sequence: u64) -> Commit<'_> {
-    Commit {
-        keys,
-        sequence,
-        output: b"output",
-        env: b"env",
-        last_event: "event",
-        handler: "handler",
-        plugin_version: "1.2.3",
-        saved_at: "2026-01-31T12:00:00Z",
-        history_length: 3,
-    }
 }
 
 fn admin(server: &RedisServer) -> redis::Connection {

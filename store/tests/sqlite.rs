@@ -4,24 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use store::{Address, Cause, Commit, Committed, Credentials, Keys, Store};
+use store::testing::commit;
+use store::{Address, Cause, Committed, Credentials, Keys, Store};
 
 fn store(path: &Path) -> Store {
     Store::new(Address::sqlite(path), Credentials::default())
-}
-
-fn commit(keys: &Keys, sequence: u64) -> Commit<'_> {
-    Commit {
-        keys,
-        sequence,
-        output: b"output",
-        env: b"env",
-        last_event: "event",
-        handler: "handler",
-        plugin_version: "1.2.3",
-        saved_at: "2026-01-31T12:00:00Z",
-        history_length: 3,
-    }
 }
 
 #[tokio::test]

@@ -8,10 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
-use store::testing::RedisServer;
+use store::testing::{RedisServer, commit};
 use store::{
-    Access, Address, Cause, Change, Commit, Committed, Credentials, Keys, Opening, Options, Store, Stream, Transport,
-    Watch,
+    Access, Address, Cause, Change, Committed, Credentials, Keys, Opening, Options, Store, Stream, Transport, Watch,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -127,18 +126,7 @@ async fn a_store_works_the_same_while_it_watches() {
     assert!(matches!(error.cause, Cause::Denied(_)) && error.to_string().contains("REDIS_PASSWORD"), "{error}");
     let (store, keys) = (store(&server), Keys::of("out").unwrap());
     let mut watch = store.watch(&["out", &keys.status, "end"]).await.unwrap();
-    let commit = Commit {
-        keys: &keys,
-        sequence: 0,
-        output: b"output",
-        env: b"env",
-        last_event: "event",
-        handler: "handler",
-        plugin_version: "1.2.3",
-        saved_at: "2026-01-31T12:00:00Z",
-        history_length: 3,
-    };
-    assert_eq!(store.commit(&commit).await.unwrap(), Committed::Applied);
+    assert_eq!(store.commit(&commit(&keys, 0)).await.unwrap(), Committed::Applied);
     assert_eq!(store.saved(&keys).await.unwrap().unwrap().env, b"env");
     assert_eq!(store.history(&keys, 9).await.unwrap()[0].data, b"output");
     assert_eq!(next(&mut watch).await, written("out"), "Redis doesn't see whose a script's writes are");

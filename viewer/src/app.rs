@@ -10,7 +10,7 @@ use store::Tls;
 use crate::clock::Clock;
 use crate::connection::{Command, Connection};
 use crate::export::Contents;
-use crate::files::{Files, Job};
+use crate::files::{Files, Job, Told};
 use crate::kept::Kept;
 use crate::profile::{Profile, Secret};
 use crate::replay::{Recording, Replay};
@@ -148,12 +148,9 @@ impl App {
                     Format::Csv => Contents::numbers(&self.state.history, |moment| self.clock.wall(moment)),
                     Format::JsonLines => Contents::results(&self.state.records, |moment| self.clock.wall(moment)),
                 };
-                self.files.write(Job::Export(path, contents));
+                self.files.ask(Job::Export(path, contents));
             }
-            Effect::Replay(path) => match Recording::open(&path) {
-                Ok(recording) => self.play(recording, 1.0),
-                Err(error) => self.state.notify(format!("{}: {error:#}", path.display()), self.clock.now()),
-            },
+            Effect::Replay(path) => self.files.ask(Job::Open(path)),
         }
     }
 
@@ -177,7 +174,7 @@ impl App {
             last: self.state.target.as_ref().map(|target| target.profile.clone()),
             settings: self.state.settings,
         };
-        self.files.write(Job::Keep(file.clone(), Box::new(kept)));
+        self.files.ask(Job::Keep(file.clone(), Box::new(kept)));
     }
 
     fn time(&self) -> Time {
@@ -191,9 +188,11 @@ impl eframe::App for App {
     /// Runs also while the window is hidden, so that what comes meanwhile is not lost.
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.take_in();
-        let told: Vec<String> = self.files.told().collect();
-        for words in told {
-            self.state.notify(words, self.clock.now());
+        while let Some(told) = self.files.next_told() {
+            match told {
+                Told::Words(words) => self.state.notify(words, self.clock.now()),
+                Told::Opened(recording) => self.play(*recording, 1.0),
+            }
         }
         let dropped = ctx.input(|input| input.raw.dropped_files.first().map(|file| file.path().to_owned()));
         if let Some(path) = dropped {

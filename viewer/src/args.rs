@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use store::{ClientFiles, Tls};
 
 use crate::profile::{Profile, Secret};
@@ -45,37 +45,12 @@ pub struct Args {
     pub speed: f64,
 
     /// The page to begin with
-    #[arg(long, value_enum, default_value_t = Page::Overview)]
-    pub page: Page,
+    #[arg(long, value_enum, default_value_t)]
+    pub page: View,
 
     /// Draw once, write that to this PNG file, and end
     #[arg(long, value_name = "FILE")]
     pub screenshot: Option<PathBuf>,
-}
-
-/// A page, as the command line names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Page {
-    /// Values now, with a small history.
-    Overview,
-    /// All lines, large.
-    History,
-    /// Tables and trees.
-    Data,
-    /// The form, and why there is no connection.
-    Connection,
-}
-
-impl Page {
-    /// The page itself.
-    pub fn view(self) -> View {
-        match self {
-            Page::Overview => View::Overview,
-            Page::History => View::History,
-            Page::Data => View::Data,
-            Page::Connection => View::Connection,
-        }
-    }
 }
 
 impl Args {

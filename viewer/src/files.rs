@@ -1,4 +1,4 @@
-//! A thread that writes files, so that the window never waits for a disk.
+//! A thread that writes files and looks through recordings, so that the window never waits for a disk.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -6,19 +6,30 @@ use std::thread::{self, JoinHandle};
 
 use crate::export::{self, Contents};
 use crate::kept::{self, Kept};
+use crate::replay::Recording;
 
-/// What to write.
+/// What to do.
 pub enum Job {
     /// What is kept between starts.
     Keep(PathBuf, Box<Kept>),
     /// An export.
     Export(PathBuf, Contents),
+    /// A recording is to be looked through: a long one takes seconds.
+    Open(PathBuf),
+}
+
+/// What came of it.
+pub enum Told {
+    /// Something for the user to know.
+    Words(String),
+    /// A recording that can be played.
+    Opened(Box<Recording>),
 }
 
 /// The thread. Dropping it waits until everything is written.
 pub struct Files {
     jobs: Option<Sender<Job>>,
-    told: Receiver<String>,
+    told: Receiver<Told>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -29,8 +40,8 @@ impl Files {
         let (tell, told) = mpsc::channel();
         let thread = thread::spawn(move || {
             for job in receiver {
-                if let Some(words) = done(job)
-                    && tell.send(words).is_ok()
+                if let Some(told) = done(job)
+                    && tell.send(told).is_ok()
                 {
                     wake();
                 }
@@ -39,17 +50,17 @@ impl Files {
         Files { jobs: Some(jobs), told, thread: Some(thread) }
     }
 
-    /// Has it written, after what was asked for before.
-    pub fn write(&self, job: Job) {
+    /// Has it done, after what was asked for before.
+    pub fn ask(&self, job: Job) {
         if let Some(jobs) = &self.jobs {
             // The thread ends with this sender only.
             jobs.send(job).ok();
         }
     }
 
-    /// What there is to tell the user.
-    pub fn told(&self) -> impl Iterator<Item = String> {
-        self.told.try_iter()
+    /// What came of something, if there is anything.
+    pub fn next_told(&self) -> Option<Told> {
+        self.told.try_recv().ok()
     }
 }
 
@@ -63,9 +74,9 @@ impl Drop for Files {
     }
 }
 
-/// Writes; gives what the user wants to know of it.
-fn done(job: Job) -> Option<String> {
-    match job {
+/// Does it; gives what the user wants of it.
+fn done(job: Job) -> Option<Told> {
+    let words = match job {
         Job::Keep(file, kept) => kept::write(&file, &kept)
             .err()
             .map(|error| format!("Profiles and settings can't be kept in {}: {error}", file.display())),
@@ -73,5 +84,34 @@ fn done(job: Job) -> Option<String> {
             Ok((file, count)) => format!("{count} results are in {}", file.display()),
             Err(error) => format!("Nothing was exported: {error:#}"),
         }),
+        Job::Open(path) => match Recording::open(&path) {
+            Ok(recording) => return Some(Told::Opened(Box::new(recording))),
+            Err(error) => Some(format!("{} can't be played: {error}", path.display())),
+        },
+    };
+    words.map(Told::Words)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_recording_is_looked_through_and_one_that_is_none_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (good, bad) = (folder.path().join("good.jsonl"), folder.path().join("bad.jsonl"));
+        std::fs::write(&good, "{\"a\":1}\n{\"a\":2}\n").unwrap();
+        std::fs::write(&bad, "nonsense\n").unwrap();
+        let (wake, woken) = mpsc::channel();
+        let files = Files::start(move || wake.send(()).unwrap_or_default());
+        let mut next = |path| {
+            files.ask(Job::Open(path));
+            woken.recv_timeout(Duration::from_secs(20)).unwrap();
+            files.next_told().unwrap()
+        };
+        assert!(matches!(next(good), Told::Opened(recording) if recording.len() == 2));
+        assert!(matches!(next(bad), Told::Words(words) if words.contains("bad.jsonl can't be played")));
     }
 }

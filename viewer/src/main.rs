@@ -43,14 +43,13 @@ fn start(args: &Args) -> anyhow::Result<Start> {
     let kept_file = kept_file.filter(|_| notice.is_none() && args.screenshot.is_none());
     let first = first(args, &kept)?;
     let tls = args::tls(|name| std::env::var(name).ok()).map_err(anyhow::Error::msg)?;
-    let view = args.page.view();
     Ok(Start {
         kept,
         kept_file,
         notice,
         first,
         tls,
-        view,
+        view: args.page,
         screenshot: args.screenshot.clone(),
         export_path: export_path(),
     })

@@ -15,12 +15,12 @@ mod summary;
 
 pub use changes::changed_fields;
 pub use document::{Document, Unreadable};
-pub use freshness::{Freshness, LATE_PERIODS, STALE_PERIODS};
-pub use history::{History, Overall, Segment, Series};
+pub use freshness::{Freshness, LATE_PERIODS, STALE_PERIODS, USUAL_PERIOD};
+pub use history::{History, Overall, Segment};
 pub use host::HostStatus;
 pub use layout::{HOTTEST, Layout};
 pub use level::{Level, Thresholds};
 pub use moment::Moment;
 pub use order::natural;
-pub use reading::{CACHE, Cpu, EGRESS, Reading, cpu_id};
+pub use reading::{CACHE, Cpu, EGRESS, Reading, TIMESTAMP, cpu_id};
 pub use summary::Summary;

@@ -9,7 +9,7 @@ mod shown;
 
 use std::path::PathBuf;
 
-use crate::model::{Document, Freshness, History, HostStatus, Moment};
+use crate::model::{Document, Freshness, History, HostStatus, Moment, USUAL_PERIOD};
 use crate::profile::{Profile, Secret, Target};
 
 pub use action::{Action, Chart, Effect, Form, Format, View};
@@ -17,9 +17,6 @@ pub use event::{Event, Follow, Found, Key, Phase, Progress, Step};
 pub use records::Records;
 pub use settings::{Order, Palette, Settings, Theme};
 pub use shown::Shown;
-
-/// The period where neither user nor host says one, in seconds: the Python runtime's.
-const USUAL_PERIOD: f64 = 5.0;
 
 /// How long a notice is shown, in seconds.
 const NOTICE_SECONDS: f64 = 8.0;

@@ -10,6 +10,7 @@ pub mod data;
 mod gauge;
 mod heat;
 mod keys;
+mod memo;
 mod overlay;
 mod overview;
 mod sign;
@@ -46,8 +47,8 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time) -> Vec<Action> {
                 .frame(theme::page(ui))
                 .show(ui, |ui| data::page(ui, state, time, &mut actions));
         }
-        View::Connection => connect::page(ui, state, time, &mut actions),
+        View::Connection => connect::page(ui, state, &mut actions),
     }
-    overlay::draw(ui.ctx(), state, time, &mut actions);
+    overlay::draw(ui.ctx(), state, &mut actions);
     actions
 }

@@ -24,8 +24,9 @@ fn break_and_mend(state: &mut State, back: f64) {
 }
 
 fn pieces(state: &State) -> Vec<usize> {
-    let series = state.history.series("avg-util-cpu0-60sec", f64::NEG_INFINITY, f64::INFINITY, state.period(), 10_000);
-    series.segments.iter().map(Vec::len).collect()
+    let segments =
+        state.history.series("avg-util-cpu0-60sec", f64::NEG_INFINITY, f64::INFINITY, state.period(), 10_000);
+    segments.iter().map(Vec::len).collect()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::fault::{Fault, Then};
 use super::session::Session;
-use crate::model::{Document, HostStatus, Moment};
+use crate::model::{Document, HostStatus, Moment, USUAL_PERIOD};
 use crate::state::{Event, Found, Key, Step};
 
 /// How long an answer may take, where it is short.
@@ -26,9 +26,6 @@ pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// A file tells nobody of writes: it is looked at this often, at least.
 const FILE_PERIOD: f64 = 1.0;
-
-/// Seconds between looks where neither user nor host says.
-const USUAL_PERIOD: f64 = 5.0;
 
 /// Seconds between looks at least and at most, whatever user and host say.
 const SHORTEST_PERIOD: f64 = 0.1;

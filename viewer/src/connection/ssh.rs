@@ -65,13 +65,7 @@ impl Ssh {
         let (host, port) = (address.host(), address.port());
         let place = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let said = Mutex::new(Said { words: Arc::default(), ended: watch::channel(()).1 });
-        Ssh {
-            alias: alias.to_owned(),
-            place,
-            tls: address.to_string().starts_with("rediss:"),
-            variables: variables.clone(),
-            said,
-        }
+        Ssh { alias: alias.to_owned(), place, tls: address.is_tls(), variables: variables.clone(), said }
     }
 
     /// What the alias stands for, as the user's configuration has it: `me@host:22`, and through what.

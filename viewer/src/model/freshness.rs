@@ -1,5 +1,8 @@
 //! How old a value is, and whether it may still be taken for what is now.
 
+/// Seconds between results where nobody says: the Python runtime's.
+pub const USUAL_PERIOD: f64 = 5.0;
+
 /// A value is late after this many periods without a new one.
 pub const LATE_PERIODS: f64 = 2.0;
 

@@ -40,15 +40,6 @@ struct Time {
     interrupted: bool,
 }
 
-/// One field's numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series<'a> {
-    /// The field.
-    pub name: &'a str,
-    /// Unbroken pieces, oldest first.
-    pub segments: Vec<Segment>,
-}
-
 /// A piece of a line: times in seconds (as in [`Moment`]) and numbers.
 pub type Segment = Vec<[f64; 2]>;
 
@@ -121,16 +112,14 @@ impl History {
         })
     }
 
-    /// A field's line between two times, with the samples next to them, in pieces that break where results are missing
+    /// A field's line between two times, oldest first, with the samples next to them, in pieces that break where results are missing
     /// for longer than `period` explains. Where there are more than `most` samples, neighbours are drawn together: the
     /// first, the least, the greatest and the last of each group, so that no peak is lost.
-    pub fn series(&self, name: &str, from: f64, to: f64, period: f64, most: usize) -> Series<'_> {
-        let Some((name, column)) = self.columns.get_key_value(name) else {
-            return Series { name: "", segments: Vec::new() };
-        };
+    pub fn series(&self, name: &str, from: f64, to: f64, period: f64, most: usize) -> Vec<Segment> {
+        let Some(column) = self.columns.get(name) else { return Vec::new() };
         let span = self.span(from, to);
         let numbers = self.times.range(span.clone()).zip(column.range(span.clone()).copied());
-        Series { name, segments: pieces(numbers, period, span.len(), most) }
+        pieces(numbers, period, span.len(), most)
     }
 
     /// The samples between two times, and those next to them.
@@ -241,8 +230,8 @@ mod tests {
     }
 
     fn pieces(history: &History) -> Vec<Vec<f64>> {
-        let series = history.series("a", f64::NEG_INFINITY, f64::INFINITY, 1.0, 1_000_000);
-        series.segments.iter().map(|segment| segment.iter().map(|[at, _]| *at).collect()).collect()
+        let segments = history.series("a", f64::NEG_INFINITY, f64::INFINITY, 1.0, 1_000_000);
+        segments.iter().map(|segment| segment.iter().map(|[at, _]| *at).collect()).collect()
     }
 
     #[test]
@@ -283,10 +272,10 @@ mod tests {
             let number = if index == 1_234 { 99.0 } else { 1.0 };
             history.push(Moment(f64::from(index)), false, [("a", number)].into_iter());
         }
-        let series = history.series("a", 0.0, 5_000.0, 1.0, 400);
-        let points: usize = series.segments.iter().map(Vec::len).sum();
+        let segments = history.series("a", 0.0, 5_000.0, 1.0, 400);
+        let points: usize = segments.iter().map(Vec::len).sum();
         assert!(points <= 400, "{points}");
-        assert!(series.segments[0].contains(&[1_234.0, 99.0]));
+        assert!(segments[0].contains(&[1_234.0, 99.0]));
     }
 
     #[test]

@@ -11,8 +11,8 @@ pub const EGRESS: &str = "percent-network-egress";
 /// The names of the cache figure: the one that the metrics plugin writes, and the one that some handlers write.
 pub const CACHE: [&str; 2] = ["percent-memory-cache", "percent-memory-caching"];
 
-/// What changes with each result.
-const TIMESTAMP: &str = "timestamp";
+/// The field that changes with each result.
+pub const TIMESTAMP: &str = "timestamp";
 
 /// A result as the viewer shows it.
 #[derive(Debug, Clone, PartialEq, Default)]

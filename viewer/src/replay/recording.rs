@@ -12,19 +12,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
-use crate::model::{Document, Unreadable};
+use crate::model::{Document, TIMESTAMP, USUAL_PERIOD, Unreadable};
 
 /// The longest file that is played, in bytes.
 const MOST_BYTES: u64 = 1 << 30;
 
 /// The longest line, in bytes.
 const LONGEST_LINE: u64 = 64 << 20;
-
-/// Seconds between results that don't tell when they were.
-const USUAL_PERIOD: f64 = 5.0;
-
-/// What each result has that the metrics handlers write.
-const TIMESTAMP: &str = "timestamp";
 
 /// A recorded file. As an iterator it gives each result with its distance from the first, in seconds.
 #[derive(Debug)]

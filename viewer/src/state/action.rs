@@ -49,7 +49,7 @@ pub enum Action {
 }
 
 /// A page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum View {
     /// Values now, with a small history.
     #[default]

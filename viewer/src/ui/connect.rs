@@ -3,12 +3,12 @@
 use eframe::egui::{self, RichText, TextEdit};
 
 use super::theme::{Colors, card};
-use super::{Time, steps, theme};
+use super::{steps, theme};
 use crate::profile::{INPUT_KEY, OUTPUT_KEY, Profile, STORE_BEHIND_SSH, Secret};
 use crate::state::{Action, Phase, State};
 
 /// Draws the page.
-pub fn page(ui: &mut egui::Ui, state: &State, _time: &Time, actions: &mut Vec<Action>) {
+pub fn page(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
     let colors = Colors::of(ui, state.settings.palette);
     egui::CentralPanel::default().frame(theme::page(ui)).show(ui, |ui| {
         egui::ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {

@@ -2,13 +2,13 @@
 
 use eframe::egui::{self, Id, Modal, RichText, Slider, TextEdit};
 
+use super::keys;
 use super::theme::Colors;
-use super::{Time, keys};
 use crate::model::Thresholds;
 use crate::state::{Action, Format, Order, Over, Palette, Settings, State, Theme};
 
 /// Draws what is open.
-pub fn draw(ctx: &egui::Context, state: &State, _time: &Time, actions: &mut Vec<Action>) {
+pub fn draw(ctx: &egui::Context, state: &State, actions: &mut Vec<Action>) {
     let Some(over) = state.over else { return };
     let modal = Modal::new(Id::unique("over")).show(ctx, |ui| {
         let colors = Colors::of(ui, state.settings.palette);

@@ -7,6 +7,7 @@ use eframe::egui;
 
 use super::span::Span;
 use crate::model::{CACHE, EGRESS, History, Overall, Reading, Segment, cpu_id};
+use crate::ui::memo::kept;
 
 /// The field under which the mean over all CPUs is hidden and shown.
 pub const MEAN: &str = "mean of all CPUs";
@@ -184,7 +185,7 @@ fn fill(lines: &mut [Line], history: &History, fields: &Fields, made: &Made) {
         line.segments = match line.field.as_str() {
             MEAN => overall.mean.clone(),
             HOTTEST => overall.max.clone(),
-            field => history.series(field, from, to, period, most).segments,
+            field => history.series(field, from, to, period, most),
         };
     }
 }
@@ -203,22 +204,6 @@ pub fn name(field: &str) -> String {
         field if CACHE.contains(&field) => "Memory cache".to_owned(),
         field => cpu_id(field).map_or_else(|| field.to_owned(), |id| format!("CPU {id}")),
     }
-}
-
-/// What was made of the same before, or what `make` makes.
-fn kept<K, T>(ctx: &egui::Context, id: egui::Id, key: K, make: impl FnOnce() -> T) -> Arc<T>
-where
-    K: Clone + PartialEq + Send + Sync + 'static,
-    T: Send + Sync + 'static,
-{
-    if let Some((made_of, made)) = ctx.data(|data| data.get_temp::<(K, Arc<T>)>(id))
-        && made_of == key
-    {
-        return made;
-    }
-    let made = Arc::new(make());
-    ctx.data_mut(|data| data.insert_temp(id, (key, Arc::clone(&made))));
-    made
 }
 
 #[cfg(test)]

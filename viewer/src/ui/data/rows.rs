@@ -6,6 +6,7 @@ use eframe::egui;
 use serde_json::Value;
 
 use crate::model::{Document, natural};
+use crate::ui::memo::kept;
 
 /// The most characters of a text that a cell or a leaf shows.
 const LONGEST: usize = 300;
@@ -16,28 +17,28 @@ const LONGEST_SHOWN: usize = 4_000;
 /// The names of the fields to show, in natural order. With 10,000 fields that takes too long for every frame, so it is
 /// kept in `place` until document or search are others.
 pub fn of(ctx: &egui::Context, place: egui::Id, document: &Document, search: &str) -> Arc<Vec<String>> {
-    kept(ctx, place, document, search, || found(document, search))
+    kept(ctx, place, Searched::of(document, search), || found(document, search))
 }
 
-/// What was made of this document and this search before, or what `make` makes. The document is kept with it, so that
-/// no other can lie at the same address.
-pub fn kept<T: Send + Sync + 'static>(
-    ctx: &egui::Context,
-    place: egui::Id,
-    document: &Document,
-    search: &str,
-    make: impl FnOnce() -> T,
-) -> Arc<T> {
-    let before = ctx.data(|data| data.get_temp::<(Document, String, Arc<T>)>(place));
-    if let Some((of, searched, made)) = before
-        && std::ptr::eq(of.fields(), document.fields())
-        && searched == search
-    {
-        return made;
+/// What rows and findings are made of. The document is kept with it, so that no other can lie at the same address.
+#[derive(Clone)]
+pub struct Searched {
+    document: Document,
+    search: String,
+}
+
+impl Searched {
+    /// A document, and what is searched for in it.
+    pub fn of(document: &Document, search: &str) -> Searched {
+        Searched { document: document.clone(), search: search.to_owned() }
     }
-    let made = Arc::new(make());
-    ctx.data_mut(|data| data.insert_temp(place, (document.clone(), search.to_owned(), Arc::clone(&made))));
-    made
+}
+
+impl PartialEq for Searched {
+    /// The very same document: to compare megabytes takes as long as what is saved.
+    fn eq(&self, other: &Searched) -> bool {
+        std::ptr::eq(self.document.fields(), other.document.fields()) && self.search == other.search
+    }
 }
 
 fn found(document: &Document, search: &str) -> Vec<String> {

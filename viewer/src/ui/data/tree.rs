@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use eframe::egui::{self, CollapsingHeader, Id, RichText};
 use serde_json::{Map, Value};
 
-use super::rows::{self, short};
+use super::rows::{self, Searched, short};
 use crate::model::{Document, natural};
+use crate::ui::memo::kept;
 use crate::ui::theme::Colors;
 
 /// How many children of a node are shown at first, and with each further click.
@@ -19,8 +20,8 @@ const MOST_SORTED: usize = 500;
 /// Draws the tree.
 pub fn draw(ui: &mut egui::Ui, document: &Document, search: &str, colors: &Colors) {
     let place = ui.make_persistent_id("found in the tree");
-    let found =
-        (!search.is_empty()).then(|| rows::kept(ui.ctx(), place, document, search, || Found::of(document, search)));
+    let found = (!search.is_empty())
+        .then(|| kept(ui.ctx(), place, Searched::of(document, search), || Found::of(document, search)));
     let tree = Tree { found: found.as_deref(), colors };
     egui::ScrollArea::both().id_salt("tree").auto_shrink(false).show(ui, |ui| {
         let fields = document.fields();
