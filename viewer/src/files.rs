@@ -106,7 +106,7 @@ mod tests {
         std::fs::write(&bad, "nonsense\n").unwrap();
         let (wake, woken) = mpsc::channel();
         let files = Files::start(move || wake.send(()).unwrap_or_default());
-        let mut next = |path| {
+        let next = |path| {
             files.ask(Job::Open(path));
             woken.recv_timeout(Duration::from_secs(20)).unwrap();
             files.next_told().unwrap()
