@@ -209,9 +209,10 @@ impl eframe::App for App {
         for action in ui::draw(ui, &self.state, &time) {
             self.act(action);
         }
-        // Ages are told in seconds; where there are none, nothing moves until something happens.
-        if self.state.moves(time.now) {
-            ui.ctx().request_repaint_after(Duration::from_secs(1));
+        // Ages are told in seconds; where there are none, nothing moves until something happens. The next result of a
+        // handler that is called every so many seconds comes just when the age would grow: one frame does for both.
+        if let Some(seconds) = self.state.moves_in(time.now) {
+            ui.ctx().request_repaint_after(Duration::from_secs_f64(seconds) + 2 * TOGETHER);
         }
         if let Some(screenshot) = &mut self.screenshot {
             let settled = match (&self.source, &self.state.phase) {

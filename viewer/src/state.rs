@@ -440,10 +440,17 @@ impl State {
         *self = State { view, replayed, ..State::new(kept.0, kept.1, kept.2) };
     }
 
-    /// Whether what is shown changes with time alone.
-    pub fn moves(&self, now: Moment) -> bool {
-        let ages = self.shown().frozen_at.is_none() && self.current.output.document.is_some();
-        ages || matches!(self.phase, Phase::Retrying { .. }) || self.notice(now).is_some()
+    /// In how many seconds what is shown changes with time alone: when the age of the result is a second more, or the
+    /// wait for the next attempt a second less. None where nothing moves.
+    pub fn moves_in(&self, now: Moment) -> Option<f64> {
+        if let Phase::Retrying { at } = self.phase {
+            return Some(1.0 - (now - at).rem_euclid(1.0));
+        }
+        let frozen = self.shown().frozen_at.is_some();
+        match self.current.output.age(now) {
+            Some(age) if !frozen => Some(1.0 - age.fract()),
+            _ => self.notice(now).map(|_| 1.0),
+        }
     }
 
     fn toggle(&mut self, over: Over) {

@@ -27,10 +27,10 @@ impl Time {
     }
 }
 
-/// An age, as people say it: `2 s`, `3 min`, `5 h`, `2 d`.
+/// An age, as people say it: `2 s` (whole seconds that have passed), `3 min`, `5 h`, `2 d`.
 pub fn ago(seconds: f64) -> String {
     match seconds {
-        s if s < 100.0 => format!("{s:.0} s"),
+        s if s < 100.0 => format!("{:.0} s", s.floor()),
         s if s < 6_000.0 => format!("{:.0} min", s / 60.0),
         s if s < 172_800.0 => format!("{:.0} h", s / 3_600.0),
         s => format!("{:.0} d", s / 86_400.0),
@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn ages_are_short() {
         for (seconds, text) in
-            [(0.4, "0 s"), (99.0, "99 s"), (100.0, "2 min"), (5_999.0, "100 min"), (6_000.0, "2 h"), (1e6, "12 d")]
+            [(0.9, "0 s"), (99.0, "99 s"), (100.0, "2 min"), (5_999.0, "100 min"), (6_000.0, "2 h"), (1e6, "12 d")]
         {
             assert_eq!(ago(seconds), text);
         }

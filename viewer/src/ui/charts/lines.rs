@@ -18,8 +18,9 @@ pub const HOTTEST: &str = "hottest CPU";
 /// With more CPUs than these, their lines stand back behind mean and maximum.
 const MOST_COLOURED: usize = 32;
 
-/// The most points of all lines of a plot together. A pass has 8 ms; these cost about one.
-const MOST_POINTS: usize = 20_000;
+/// The most points of all lines of a plot together. A pass has 8 ms; where lines go up and down steeply, egui takes
+/// about 4 for these.
+const MOST_POINTS: usize = 10_000;
 
 /// The least points of a line, so that it still has a form.
 const LEAST_POINTS: usize = 24;
