@@ -23,6 +23,15 @@ fn runtime() -> Result<Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start the event loop")
 }
 
+/// A runtime whose tasks run on a thread of their own: the store is read and written while this thread calls a handler.
+fn runtime_beside() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("can't start the event loop")
+}
+
 /// Turns true at SIGTERM or SIGINT.
 fn stop_signal() -> Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use reqwest::Url;
-use store::{Address, ClientFiles, Credentials, Keys, Password, Tls};
+use store::{Address, ClientFiles, Credentials, Group, Keys, Password, Tls};
 
 use crate::plugin::{HandlerName, Loading, Origin, Trust, ZIP_MAX_BYTES};
 
-use self::values::{PASSWORD_IN_FLAG, bytes, choice, http_address, sha256_digits, yes_or_no};
+use self::values::{PASSWORD_IN_FLAG, at_least_one, bytes, choice, http_address, sha256_digits, yes_or_no};
 pub use self::values::{seconds, seconds_or_never, store_without_password};
 
 /// The flags of `run`. Each has a variable; the flag wins, and an empty value counts as unset.
@@ -32,17 +32,37 @@ pub struct Flags {
     /// The key to write results to; required [env: REDIS_OUTPUT_KEY]
     #[arg(long, value_name = "KEY", help_heading = "Data")]
     pub output_key: Option<String>,
+    /// A stream that each result is appended to as well [env: REDIS_OUTPUT_STREAM]
+    #[arg(long, value_name = "KEY", help_heading = "Data")]
+    pub output_stream: Option<String>,
     /// Results kept in the history, 0 for none [env: HISTORY_LENGTH] [default: 720]
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub history_length: Option<String>,
 
-    /// When to call the handler: poll (look every period, call when the bytes changed) or timer (every period, with
-    /// the input null) [env: TRIGGER] [default: poll]
+    /// When to call the handler: poll (look every period, call when the bytes changed), push (as soon as the key is
+    /// written), stream (each entry of a stream, in a consumer group) or timer (every period, with the input null) [env:
+    /// TRIGGER] [default: poll]
     #[arg(long, value_name = "KIND", help_heading = "Trigger")]
     pub trigger: Option<String>,
     /// Seconds between looks, fractions allowed [env: MONITORING_PERIOD or INTERVAL] [default: 5]
     #[arg(long, value_name = "SECONDS", help_heading = "Trigger")]
     pub period: Option<String>,
+    /// The consumer group [env: STREAM_GROUP] [default: plugin-host]
+    #[arg(long, value_name = "NAME", help_heading = "Trigger")]
+    pub stream_group: Option<String>,
+    /// The consumer in the group; any but main has an env of its own [env: STREAM_CONSUMER] [default: main]
+    #[arg(long, value_name = "NAME", help_heading = "Trigger")]
+    pub stream_consumer: Option<String>,
+    /// Entries that are called and committed at once [env: STREAM_BATCH] [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Trigger")]
+    pub stream_batch: Option<String>,
+    /// Seconds after which another consumer's entry that was not acknowledged is taken over, 0 for never [env:
+    /// STREAM_CLAIM_IDLE] [default: 60]
+    #[arg(long, value_name = "SECONDS", help_heading = "Trigger")]
+    pub stream_claim_idle: Option<String>,
+    /// Calls of a stream's entry before it is set aside [env: MAX_ATTEMPTS] [default: 3]
+    #[arg(long, value_name = "N", help_heading = "Trigger")]
+    pub max_attempts: Option<String>,
 
     /// The plugin: a shared library, a ZIP, or a folder that holds one of them [env: HANDLER_PATH] [default:
     /// /opt/plugin]
@@ -106,6 +126,7 @@ Variables without flags:
   REDIS_CA_FILE               Certificates of the authorities to trust for rediss:// [default: the system's]
   REDIS_CERT_FILE             A certificate to show to a Redis that asks for one
   REDIS_KEY_FILE              The key of that certificate
+  DEAD_MAX                    Events that are kept aside in {out}:dead [default: 1000]
   RUST_LOG                    Which log records are written [default: info]
   SSL_CERT_FILE               Certificates of the authorities to trust for https:// [default: the system's]
   HTTPS_PROXY, HTTP_PROXY     The proxies to take for https:// and http://
@@ -123,7 +144,7 @@ pub struct Config {
     /// The key to write, and its companions.
     pub output: Keys,
     /// When to call the handler.
-    pub trigger: TriggerKind,
+    pub trigger: Triggers,
     /// The time between looks.
     pub period: Duration,
     /// Where the plugin comes from.
@@ -136,17 +157,47 @@ pub struct Config {
     pub handler: HandlerName,
     /// How many results the history keeps.
     pub history_length: usize,
+    /// A stream that each result is appended to as well.
+    pub output_stream: Option<String>,
+    /// How often a stream's entry is called before it is set aside.
+    pub max_attempts: u32,
+    /// How many events are kept aside.
+    pub dead_max: usize,
     /// Where HTTP is served (`host:port`); none for nowhere.
     pub http: Option<String>,
     /// How log records are written.
     pub log_format: LogFormat,
 }
 
-/// What makes the host call a handler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TriggerKind {
+/// What makes the host call a handler, with what it needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Triggers {
     /// Every period: look, and call when the bytes changed.
     Poll,
+    /// As soon as the key is written; with a look every period besides.
+    Push,
+    /// Every period, with the input `null`.
+    Timer,
+    /// Each entry of a stream.
+    Stream {
+        /// The consumer that this host is.
+        group: Group,
+        /// How many entries are called and committed at once.
+        batch: usize,
+        /// After how long another consumer's entry is taken over; none for never.
+        claim_idle: Option<Duration>,
+    },
+}
+
+/// The values of `TRIGGER`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TriggerKind {
+    /// Every period: look, and call when the bytes changed.
+    Poll,
+    /// As soon as the key is written; with a look every period besides.
+    Push,
+    /// Each entry of a stream.
+    Stream,
     /// Every period, with the input `null`.
     Timer,
 }
@@ -180,6 +231,12 @@ impl fmt::Display for Faults {
 }
 
 impl std::error::Error for Faults {}
+
+/// The consumer whose env is `{out}:env` itself.
+const MAIN: &str = "main";
+
+/// The most entries of a batch: a script in Redis can't name more at once.
+const BATCH_MAX: u32 = 5000;
 
 /// Where HTTP is served by default.
 pub const HTTP_DEFAULT: &str = "127.0.0.1:8080";
@@ -216,11 +273,44 @@ impl Flags {
         let output = reader.output(self.output_key);
         if let Some(output) = &output
             && trigger != TriggerKind::Timer
-            && [&output.output, &output.env, &output.history, &output.status].contains(&&input_key)
+            && output.all().contains(&input_key.as_str())
         {
             let fault = format!("the input key {input_key:?} is one that results are written to: a loop");
             reader.fault("REDIS_OUTPUT_KEY", "--output-key", &fault);
         }
+        let output_stream = reader.text(self.output_stream, "REDIS_OUTPUT_STREAM");
+        if let (Some(stream), Some(output)) = (&output_stream, &output) {
+            let taken = output.all().contains(&stream.as_str());
+            if taken || (trigger == TriggerKind::Stream && *stream == input_key) {
+                let fault = format!("the key {stream:?} is read or written already: name another one");
+                reader.fault("REDIS_OUTPUT_STREAM", "--output-stream", &fault);
+            }
+            if store.as_ref().is_some_and(|store| store.file().is_some()) {
+                let fault = "a SQLite file has no streams: use a Redis";
+                reader.fault("REDIS_OUTPUT_STREAM", "--output-stream", fault);
+            }
+        }
+        let group = Group {
+            stream: input_key.clone(),
+            name: reader.text(self.stream_group, "STREAM_GROUP").unwrap_or_else(|| "plugin-host".to_owned()),
+            consumer: reader.text(self.stream_consumer, "STREAM_CONSUMER").unwrap_or_else(|| MAIN.to_owned()),
+        };
+        if trigger == TriggerKind::Stream && store.as_ref().is_some_and(|store| store.file().is_some()) {
+            reader.fault("TRIGGER", "--trigger", "a SQLite file has no streams: use a Redis, or another trigger");
+        }
+        let output = output.map(|output| match trigger {
+            TriggerKind::Stream if group.consumer != MAIN => output.of_consumer(&group.consumer),
+            _ => output,
+        });
+        let batch = reader
+            .parse(self.stream_batch, "STREAM_BATCH", "--stream-batch", 100, |text| at_least_one(text, BATCH_MAX));
+        let claim_idle = reader.parse(
+            self.stream_claim_idle,
+            "STREAM_CLAIM_IDLE",
+            "--stream-claim-idle",
+            Some(Duration::from_secs(60)),
+            seconds_or_never,
+        );
         let zip_url = reader.zip_url(self.zip_url, self.zip_allow_http);
         let path = reader.text(self.plugin, "HANDLER_PATH").unwrap_or_else(|| "/opt/plugin".to_owned());
         let look = reader.parse(
@@ -248,9 +338,19 @@ impl Flags {
             }),
             http: reader.parse(self.http, "HTTP_ADDR", "--http", Some(HTTP_DEFAULT.to_owned()), http_address),
             log_format: reader.parse(self.log_format, "LOG_FORMAT", "--log-format", LogFormat::Text, choice),
+            max_attempts: reader
+                .parse(self.max_attempts, "MAX_ATTEMPTS", "--max-attempts", 3, |text| at_least_one(text, u32::MAX)),
+            dead_max: reader
+                .parse(None, "DEAD_MAX", "", 1000, |text| at_least_one(text, u32::MAX).map(|most| most as usize)),
             credentials,
             input_key,
-            trigger,
+            trigger: match trigger {
+                TriggerKind::Poll => Triggers::Poll,
+                TriggerKind::Push => Triggers::Push,
+                TriggerKind::Timer => Triggers::Timer,
+                TriggerKind::Stream => Triggers::Stream { group, batch: batch as usize, claim_idle },
+            },
+            output_stream,
             store: store.unwrap_or_else(|| Address::redis("localhost", 6379)),
             output: match output {
                 Some(output) if reader.faults.0.is_empty() => output,

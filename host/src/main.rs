@@ -16,7 +16,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    Run(run::Arguments),
+    Run(Box<run::Arguments>),
     Dev(dev::Arguments),
     Invoke(invoke::Arguments),
     Inspect(inspect::Arguments),
@@ -26,7 +26,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
-        Command::Run(arguments) => run::run(arguments),
+        Command::Run(arguments) => run::run(*arguments),
         Command::Dev(arguments) => dev::dev(arguments),
         Command::Invoke(arguments) => invoke::invoke(arguments),
         Command::Inspect(arguments) => inspect::inspect(arguments),

@@ -21,6 +21,8 @@ pub struct Status {
     pub handler: String,
     /// The plugin that is loaded; none before the first one is.
     pub plugin: Option<PluginStatus>,
+    /// What makes the host call: `push` is `poll` where the store tells nobody of writes.
+    pub trigger: &'static str,
     /// Seconds between looks.
     pub period: f64,
     /// Calls since the start, failed ones included.
@@ -37,7 +39,7 @@ pub struct Status {
     pub last_reload: Option<LastReload>,
     /// Libraries that are mapped, those of replaced versions included: none is ever unloaded.
     pub mapped_libraries: usize,
-    /// How long the last call took, in microseconds.
+    /// How long the last call took, in microseconds; of a batch the mean.
     pub last_call_us: Option<f64>,
     /// When this was written (ISO 8601, UTC).
     pub updated_at: String,
@@ -121,6 +123,7 @@ impl Board {
             reason: Some("the plugin is not loaded yet".to_owned()),
             handler: handler.to_owned(),
             plugin: None,
+            trigger: "",
             period: period.as_secs_f64(),
             calls: 0,
             failures: 0,
@@ -148,13 +151,19 @@ impl Board {
         std::mem::replace(&mut status.state, state)
     }
 
-    pub(crate) fn succeeded(&self, took: Duration) {
-        self.lock().status.count_call(took);
+    /// What makes the host call, from now on.
+    pub(crate) fn triggered_by(&self, kind: &'static str) {
+        self.lock().status.trigger = kind;
+    }
+
+    /// So many calls succeeded, which took so long together.
+    pub(crate) fn succeeded(&self, calls: usize, took: Duration) {
+        self.lock().status.count_calls(calls, took);
     }
 
     pub(crate) fn failed(&self, key: &str, took: Duration, failure: &Failure) {
         let status = &mut self.lock().status;
-        status.count_call(took);
+        status.count_calls(1, took);
         status.failures += 1;
         let message = format!("key {key}: {failure}");
         status.last_error = Some(LastError { at: now(), kind: failure.kind.as_str(), message });
@@ -198,9 +207,9 @@ impl Board {
 }
 
 impl Status {
-    fn count_call(&mut self, took: Duration) {
-        self.calls += 1;
-        self.last_call_us = Some(took.as_nanos() as f64 / 1000.0);
+    fn count_calls(&mut self, calls: usize, took: Duration) {
+        self.calls += calls as u64;
+        self.last_call_us = Some(took.as_nanos() as f64 / 1000.0 / calls.max(1) as f64);
     }
 }
 

@@ -1,8 +1,12 @@
 //! What makes the host call a handler: each trigger gives events, one after another.
 
-mod feed;
+mod key;
 mod poll;
+mod push;
+mod stream;
 mod timer;
+
+mod feed;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +17,8 @@ use crate::plugin::sha256;
 
 pub use feed::{Feed, Source};
 pub use poll::Poll;
+pub use push::Push;
+pub use stream::Stream;
 pub use timer::Timer;
 
 /// One input.
@@ -22,7 +28,7 @@ pub struct Event {
     pub key: String,
     /// Its bytes, untouched.
     pub bytes: Vec<u8>,
-    /// Its identity: `sha256:HEX` of the bytes, or `timer:MILLISECONDS` since 1970.
+    /// Its identity: `sha256:HEX` of the bytes, a stream's `ms-seq`, or `timer:MILLISECONDS` since 1970.
     pub id: String,
 }
 
@@ -30,6 +36,10 @@ pub struct Event {
 pub enum Trigger {
     /// Looks at a key every period.
     Poll(Poll),
+    /// Is told when a key is written.
+    Push(Push),
+    /// Reads a stream in batches.
+    Stream(Stream),
     /// Ticks every period.
     Timer(Timer),
     /// Writes the inputs itself: the `dev` command's.
@@ -37,27 +47,48 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// The next event, or none where a look at the store found nothing new; `last_event` is the identity of the one
-    /// that was committed last.
+    /// What comes next: one event, a stream's batch, or nothing where a look at the store found nothing new;
+    /// `last_event` is the identity of the one that was committed last.
     ///
     /// Dropping the future loses nothing: the next call looks again.
     ///
     /// # Errors
     ///
     /// The store can't be read or written.
-    pub async fn next(&mut self, store: &Store, last_event: Option<&str>) -> Result<Option<Event>, store::Error> {
+    pub async fn next(&mut self, store: &Store, last_event: Option<&str>) -> Result<Vec<Event>, store::Error> {
         match self {
-            Trigger::Poll(poll) => poll.next(store, last_event).await,
-            Trigger::Timer(timer) => Ok(Some(timer.next().await)),
-            Trigger::Feed(feed) => feed.next(store).await.map(Some),
+            Trigger::Poll(poll) => poll.next(store, last_event).await.map(Vec::from_iter),
+            Trigger::Push(push) => push.next(store, last_event).await.map(Vec::from_iter),
+            Trigger::Stream(stream) => stream.next().await,
+            Trigger::Timer(timer) => Ok(vec![timer.next().await]),
+            Trigger::Feed(feed) => feed.next(store).await.map(|event| vec![event]),
         }
     }
 
+    /// Whether what comes next may be taken before what came last is committed.
+    pub fn reads_ahead(&self) -> bool {
+        matches!(self, Trigger::Stream(stream) if stream.reads_ahead())
+    }
+
     /// Another host has committed since the last event was read. A key's value may have been counted and replaced
-    /// meanwhile, so the key is read anew and compared with what that host committed.
+    /// meanwhile, so the key is read anew and compared with what that host committed; a stream gives again what is still
+    /// this consumer's.
     pub fn look_again(&mut self) {
-        if let Trigger::Poll(poll) = self {
-            poll.look_again();
+        match self {
+            Trigger::Poll(poll) => poll.look_again(),
+            Trigger::Push(push) => push.look_again(),
+            Trigger::Stream(stream) => stream.look_again(),
+            Trigger::Timer(_) | Trigger::Feed(_) => {}
+        }
+    }
+
+    /// What makes the host call now: `push` is `poll` where the server tells nobody of writes.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Trigger::Push(push) if push.is_told() => "push",
+            Trigger::Poll(_) | Trigger::Push(_) => "poll",
+            Trigger::Stream(_) => "stream",
+            Trigger::Timer(_) | Trigger::Feed(_) => "timer",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! env of the last commit; whatever fails, the next call begins with that env.
 
 mod backoff;
+mod call;
 mod commit;
 mod version;
 
@@ -12,16 +13,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use plugin_api::abi::{Call, Failure};
-use store::{Cause, Keys, Saved, Store};
+use plugin_api::abi::Failure;
+use store::{Cause, Group, Keys, Saved, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::backoff::Backoff;
+use self::call::Pace;
+use self::commit::{Sent, answered};
 use self::version::{Version, open};
-use crate::plugin::{Arrival, Loaded, NotLoaded, Outcome};
+use crate::plugin::{Arrival, Loaded, NotLoaded};
 use crate::status::{Board, State};
-use crate::trigger::{Event, Trigger};
+use crate::trigger::Trigger;
+
+pub use self::call::Outcome;
 
 /// How often `{out}:status` is written where nothing else causes it.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -44,6 +49,14 @@ pub struct Job {
     pub output: Keys,
     /// How many results the history keeps.
     pub history_length: usize,
+    /// The consumer that this host is, where it reads a stream.
+    pub group: Option<Group>,
+    /// A stream that each result is appended to as well.
+    pub output_stream: Option<String>,
+    /// How often a stream's entry is called before it is set aside.
+    pub max_attempts: u32,
+    /// How many events are kept aside.
+    pub dead_max: usize,
 }
 
 /// What a worker tells whoever started it.
@@ -70,13 +83,15 @@ struct Progress {
 
 /// Runs a handler on the events of a trigger.
 pub struct Worker {
-    job: Job,
+    job: Arc<Job>,
     version: Version,
     /// The version to go back to, until this one has had a success.
     before: Option<Version>,
     /// Versions that failed at once where the one before succeeded: they are not tried again.
     rejected: HashSet<String>,
     progress: Progress,
+    /// The commit that is under way.
+    sent: Option<Sent>,
     board: Arc<Board>,
     tell: Box<dyn FnMut(News<'_>)>,
     /// When `{out}:status` is due.
@@ -92,6 +107,8 @@ enum Next {
     GoOn,
     /// Env and progress are another host's: take them up from the store.
     Recover,
+    /// Others have claimed entries that were given to this consumer: ask which ones are still its own.
+    LookAgain,
     Stop,
 }
 
@@ -112,8 +129,9 @@ impl Worker {
             version: Version::open(&job, plugin, &[])?,
             before: None,
             rejected: HashSet::new(),
-            job,
+            job: Arc::new(job),
             progress: Progress::default(),
+            sent: None,
             board,
             tell: Box::new(tell),
             announcement: Instant::now(),
@@ -130,35 +148,54 @@ impl Worker {
         let mut backoff = Backoff::default();
         let mut stop = self.stop.clone();
         loop {
-            let next = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => Next::Stop,
-                Some(arrival) = arrivals.recv() => {
-                    self.arrive(arrival);
-                    Next::GoOn
-                }
-                () = sleep_until(self.announcement) => self.announce_unless_stopped().await,
-                event = trigger.next(&self.job.store, self.progress.last_event.as_deref()) => match event {
-                    Ok(event) => {
-                        backoff = Backoff::default();
-                        if !self.announcement_failed {
-                            self.available();
-                        }
-                        match event {
-                            Some(event) => self.handle(event).await,
-                            None => Next::GoOn,
-                        }
+            self.board.triggered_by(trigger.kind());
+            let next = match trigger.reads_ahead() {
+                true => Next::GoOn,
+                false => self.settle().await,
+            };
+            let next = match next {
+                Next::GoOn => tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop) => Next::Stop,
+                    () = answered(&mut self.sent) => self.settle().await,
+                    Some(arrival) = arrivals.recv() => {
+                        let next = self.settle().await;
+                        self.arrive(arrival);
+                        next
                     }
-                    Err(error) => {
-                        self.unavailable(&error);
-                        self.pause(&mut backoff).await
-                    }
+                    () = sleep_until(self.announcement) => self.announce_unless_stopped().await,
+                    events = trigger.next(&self.job.store, self.progress.last_event.as_deref()) => match events {
+                        Ok(events) => {
+                            backoff = Backoff::default();
+                            if !self.announcement_failed {
+                                self.available();
+                            }
+                            let pace = if trigger.reads_ahead() { Pace::Ahead } else { Pace::Settled };
+                            match events.is_empty() {
+                                true => Next::GoOn,
+                                false => self.handle(events, pace).await,
+                            }
+                        }
+                        Err(error) => {
+                            self.unavailable(&error);
+                            match self.settle().await {
+                                Next::GoOn => self.pause(&mut backoff).await,
+                                next => next,
+                            }
+                        }
+                    },
                 },
+                next => next,
             };
             let next = match next {
                 Next::Recover => {
                     trigger.look_again();
                     self.recover(&mut arrivals).await
+                }
+                Next::LookAgain => {
+                    trigger.look_again();
+                    self.forget_env();
+                    Next::GoOn
                 }
                 next => next,
             };
@@ -166,6 +203,7 @@ impl Worker {
                 break;
             }
         }
+        self.settle().await;
         self.announce_end().await;
     }
 
@@ -213,9 +251,7 @@ impl Worker {
     /// Goes on from what the store holds, with a newer version of the plugin if there is one.
     fn take_up(&mut self, saved: Option<Saved>, newer: &mut Option<Loaded>) -> Result<()> {
         let progress = saved.map(Progress::from).unwrap_or_default();
-        if let Some(before) = &mut self.before {
-            before.running.forget_env();
-        }
+        self.forget_env();
         let reopened = self.version.reopen(&self.job, &progress.env);
         match (reopened, newer.take()) {
             (Ok(()), newer) => {
@@ -242,58 +278,12 @@ impl Worker {
         }
     }
 
-    /// Calls the handler and commits the outcome.
-    async fn handle(&mut self, event: Event) -> Next {
-        let outcome = match self.call(&event) {
-            Ok(outcome) => outcome,
-            Err(failure) => {
-                (self.tell)(News::Failed(&failure));
-                match self.call_version_before(&event, &failure) {
-                    Some(outcome) => outcome,
-                    None => return Next::GoOn,
-                }
-            }
-        };
-        self.before = None;
-        match self.commit(&event, &outcome).await {
-            commit::Settled::Committed => {
-                tracing::info!(
-                    key = event.key,
-                    event = event.id,
-                    us = outcome.took.as_micros() as u64,
-                    output_bytes = outcome.output.len(),
-                    "called"
-                );
-                (self.tell)(News::Committed(&outcome));
-                Next::GoOn
-            }
-            commit::Settled::Overtaken => Next::Recover,
-            commit::Settled::Stopped => Next::Stop,
+    /// The next call begins with the env of the last commit.
+    fn forget_env(&mut self) {
+        self.version.running.forget_env();
+        if let Some(before) = &mut self.before {
+            before.running.forget_env();
         }
-    }
-
-    /// Calls the handler on the env of the last commit.
-    fn call(&mut self, event: &Event) -> Result<Outcome, Failure> {
-        let span = tracing::info_span!("call", handler = self.version.plugin.verified.symbol, key = event.key);
-        let _entered = span.enter();
-        let call = Call {
-            input: &event.bytes,
-            event_id: &event.id,
-            last_execution: self.progress.saved_at.as_deref(),
-            attempt: 1,
-        };
-        let started = Instant::now();
-        let result = self.version.running.call(&call, &self.progress.env);
-        match &result {
-            Ok(outcome) => self.board.succeeded(outcome.took),
-            Err(failure) => {
-                self.board.failed(&event.key, started.elapsed(), failure);
-                let (us, kind) = (started.elapsed().as_micros() as u64, failure.kind.as_str());
-                tracing::error!(key = event.key, event = event.id, us, kind, "{failure}");
-            }
-        }
-        self.announcement = self.announcement.min(Instant::now() + STATUS_DELAY);
-        result
     }
 
     fn enter(&mut self, state: State, reason: Option<String>) {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::Cause;
+use crate::group::Taken;
 use crate::keys::Keys;
 
 /// Output, env, progress and history of one or more calls, written together or not at all.
@@ -12,8 +13,8 @@ pub struct Commit<'a> {
     pub keys: &'a Keys,
     /// The sequence that the caller last read or wrote; 0 where there was none.
     pub sequence: u64,
-    /// The newest result.
-    pub output: &'a [u8],
+    /// The results, oldest first; the last one is the new output. None leaves the output as it is.
+    pub outputs: Vec<&'a [u8]>,
     /// The handler's env after the calls.
     pub env: &'a [u8],
     /// The identity of the last event that is part of this commit.
@@ -24,8 +25,29 @@ pub struct Commit<'a> {
     pub plugin_version: &'a str,
     /// When the commit was made, as text (ISO 8601).
     pub saved_at: &'a str,
-    /// How many entries the history keeps, this one included. 0: the history isn't touched.
+    /// How many entries the history keeps, these included. 0: the history isn't touched.
     pub history_length: usize,
+    /// A stream that each result is appended to as well.
+    pub output_stream: Option<&'a str>,
+    /// The stream's entries that the results are of.
+    pub taken: Option<Taken<'a>>,
+    /// An event that is set aside.
+    pub dead: Option<Dead<'a>>,
+}
+
+/// An event that the handler can't do anything with.
+#[derive(Debug, Clone)]
+pub struct Dead<'a> {
+    /// Its bytes.
+    pub data: &'a [u8],
+    /// Why it is set aside.
+    pub reason: &'a str,
+    /// How often the handler was called with it.
+    pub attempts: u32,
+    /// When (ISO 8601).
+    pub at: &'a str,
+    /// How many such events are kept.
+    pub most: usize,
 }
 
 /// What became of a commit.
@@ -38,6 +60,9 @@ pub enum Committed {
         /// The store's sequence.
         sequence: u64,
     },
+    /// Nothing was written: entries that it takes are not this consumer's any more. Others have claimed them, and count
+    /// them or have done so.
+    Claimed,
 }
 
 /// What the last commit left under `{out}:env`.

@@ -2,7 +2,7 @@
 
 /// An output key and its companion keys, all in the same Redis Cluster slot.
 ///
-/// For the output key `out` they are `{out}:env`, `{out}:history` and `{out}:status`. An output key that has a hash
+/// For the output key `out` they are `{out}:env`, `{out}:history`, `{out}:status` and `{out}:dead`. An output key that has a hash
 /// tag of its own, such as `a{b}`, gets `a{b}:env` and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Keys {
@@ -14,6 +14,8 @@ pub struct Keys {
     pub history: String,
     /// What the host says of itself, with a time to live.
     pub status: String,
+    /// The events that were set aside: a stream.
+    pub dead: String,
 }
 
 /// Why an output key can't have companion keys.
@@ -58,7 +60,20 @@ impl Keys {
             env: format!("{stem}:env"),
             history: format!("{stem}:history"),
             status: format!("{stem}:status"),
+            dead: format!("{stem}:dead"),
         })
+    }
+
+    /// The same keys for one of several consumers that write the same output: each has an env of its own.
+    #[must_use]
+    pub fn of_consumer(mut self, name: &str) -> Keys {
+        self.env = format!("{}:{name}", self.env);
+        self
+    }
+
+    /// All of them.
+    pub fn all(&self) -> [&str; 5] {
+        [&self.output, &self.env, &self.history, &self.status, &self.dead]
     }
 }
 

@@ -14,13 +14,16 @@
 //!     .commit(&Commit {
 //!         keys: &keys,
 //!         sequence: saved.map_or(0, |saved| saved.sequence),
-//!         output: b"{\"load\":0.5}",
+//!         outputs: vec![b"{\"load\":0.5}"],
 //!         env: b"{}",
 //!         last_event: "sha256:00",
 //!         handler: "handler",
 //!         plugin_version: "0.1.0",
 //!         saved_at: "2026-01-31T12:00:00Z",
 //!         history_length: 720,
+//!         output_stream: None,
+//!         taken: None,
+//!         dead: None,
 //!     })
 //!     .await?;
 //! assert_eq!(committed, Committed::Applied);
@@ -31,6 +34,7 @@
 
 mod address;
 mod credentials;
+mod group;
 mod keys;
 mod options;
 mod store;
@@ -45,9 +49,10 @@ mod sqlite;
 pub mod testing;
 
 pub use address::{Address, AddressError};
-pub use commit::{Commit, Committed, Entry, Saved};
+pub use commit::{Commit, Committed, Dead, Entry, Saved};
 pub use credentials::{ClientFiles, Credentials, Password, Tls};
 pub use error::{Cause, Error};
+pub use group::{Group, StreamEntry, Taken};
 pub use keys::{Keys, KeysError};
 pub use options::{Access, Opening, Options, Stream, Transport};
 pub use store::Store;

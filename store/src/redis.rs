@@ -2,6 +2,7 @@
 
 mod connection;
 mod fault;
+mod group;
 mod tls;
 
 use std::collections::HashMap;
@@ -14,6 +15,7 @@ use ::redis::{Script, cmd};
 use crate::address::Server;
 use crate::commit::{Commit, Committed, Entry, Saved, parse_sequence};
 use crate::error::{Cause, Outcome};
+use crate::group::Taken;
 use crate::keys::Keys;
 use crate::options::Options;
 use crate::watch::Watch;
@@ -77,16 +79,37 @@ impl Redis {
         let keys = commit.keys;
         let mut script = COMMIT.key(&keys.output);
         script.key(&keys.env).key(&keys.history);
-        script.arg(commit.sequence).arg(commit.next_sequence()?).arg(commit.output).arg(commit.history_length);
+        script.arg(commit.sequence).arg(commit.next_sequence()?).arg(commit.history_length);
         for (name, value) in commit.fields() {
             script.arg(name).arg(value);
         }
+        script.arg(commit.outputs.len()).arg(&commit.outputs);
+        match commit.output_stream {
+            Some(stream) => script.arg("1").key(stream),
+            None => script.arg(""),
+        };
+        match &commit.dead {
+            Some(dead) => {
+                script.key(&keys.dead).arg(dead.most);
+                script.arg("data").arg(dead.data).arg("reason").arg(dead.reason);
+                script.arg("attempts").arg(dead.attempts).arg("at").arg(dead.at)
+            }
+            None => script.arg(""),
+        };
+        match &commit.taken {
+            Some(Taken { group, ids }) => {
+                script.key(&group.stream).arg(&group.name).arg(&group.consumer);
+                script.arg(ids.len()).arg(ids)
+            }
+            None => script.arg(""),
+        };
         let (word, detail): (String, Vec<u8>) =
             self.connection.use_for(&keys.output, async |server| script.invoke_async(server).await).await?;
         let text = String::from_utf8_lossy(&detail).into_owned();
         match word.as_str() {
             "applied" => Ok(Committed::Applied),
             "refused" => Ok(Committed::Refused { sequence: parse_sequence(&detail)? }),
+            "claimed" => Ok(Committed::Claimed),
             "wrong type" => Err(Cause::WrongType { key: text }),
             _ => Err(Cause::Corrupt(text)),
         }
@@ -106,7 +129,7 @@ impl Redis {
 
     pub async fn forget(&self, keys: &Keys) -> Outcome<()> {
         let mut unlink = cmd("DEL");
-        unlink.arg(&keys.output).arg(&keys.env).arg(&keys.history).arg(&keys.status);
+        unlink.arg(&keys.all()[..]);
         self.connection.use_for(&keys.output, async |server| unlink.exec_async(server).await).await
     }
 }

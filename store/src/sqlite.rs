@@ -65,7 +65,10 @@ impl Sqlite {
         let keys = commit.keys.clone();
         let (expected, next) = (commit.sequence, commit.next_sequence()?);
         let fields = commit.fields().map(|(name, value)| (name, value.to_owned()));
-        let output = commit.output.to_owned();
+        if commit.taken.is_some() || commit.output_stream.is_some() || commit.dead.is_some() {
+            return Err(Cause::Unsupported("a SQLite file has no streams but the history".to_owned()));
+        }
+        let outputs: Vec<_> = commit.outputs.iter().map(|output| output.to_vec()).collect();
         let history_length = commit.history_length;
         self.writing(move |transaction| {
             tables::expect(transaction, &keys.output, Kind::Bytes)?;
@@ -80,15 +83,19 @@ impl Sqlite {
             if sequence != expected {
                 return Ok(Committed::Refused { sequence });
             }
-            if history_length > 0 {
+            if history_length > 0 && !outputs.is_empty() {
                 tables::expect(transaction, &keys.history, Kind::Stream)?;
-                tables::append(transaction, &keys.history, &output, history_length)?;
+                for output in &outputs[outputs.len().saturating_sub(history_length)..] {
+                    tables::append(transaction, &keys.history, output, history_length)?;
+                }
             }
             tables::put(transaction, &keys.env, "sequence", next.to_string().as_bytes(), None)?;
             for (name, value) in &fields {
                 tables::put(transaction, &keys.env, name, value, None)?;
             }
-            tables::put(transaction, &keys.output, "", &output, None)?;
+            if let Some(output) = outputs.last() {
+                tables::put(transaction, &keys.output, "", output, None)?;
+            }
             Ok(Committed::Applied)
         })
         .await
@@ -106,7 +113,7 @@ impl Sqlite {
     pub async fn forget(&self, keys: &Keys) -> Outcome<()> {
         let keys = keys.clone();
         self.writing(move |transaction| {
-            for key in [&keys.output, &keys.env, &keys.history, &keys.status] {
+            for key in keys.all() {
                 tables::remove(transaction, key)?;
             }
             Ok(())

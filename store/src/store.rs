@@ -8,6 +8,7 @@ use crate::address::{Address, Place};
 use crate::commit::{Commit, Committed, Entry, Saved};
 use crate::credentials::Credentials;
 use crate::error::{Cause, Error, Outcome};
+use crate::group::{Group, StreamEntry};
 use crate::keys::Keys;
 use crate::options::Options;
 use crate::redis::Redis;
@@ -24,12 +25,22 @@ use crate::watch::Watch;
 #[derive(Clone)]
 pub struct Store {
     address: Arc<Address>,
+    options: Arc<Options>,
     backend: Arc<Backend>,
 }
 
 enum Backend {
     Redis(Box<Redis>),
     Sqlite(Sqlite),
+}
+
+impl Backend {
+    fn new(address: &Address, options: &Options) -> Backend {
+        match address.place() {
+            Place::Redis(server) => Backend::Redis(Box::new(Redis::new(server.clone(), options.clone()))),
+            Place::Sqlite(path) => Backend::Sqlite(Sqlite::new(path.clone(), options.access)),
+        }
+    }
 }
 
 impl Store {
@@ -40,11 +51,15 @@ impl Store {
 
     /// The store at `address`, reached and used as the options say.
     pub fn with(address: Address, options: Options) -> Store {
-        let backend = match address.place() {
-            Place::Redis(server) => Backend::Redis(Box::new(Redis::new(server.clone(), options))),
-            Place::Sqlite(path) => Backend::Sqlite(Sqlite::new(path.clone(), options.access)),
-        };
-        Store { address: Arc::new(address), backend: Arc::new(backend) }
+        let backend = Backend::new(&address, &options);
+        Store { address: Arc::new(address), options: Arc::new(options), backend: Arc::new(backend) }
+    }
+
+    /// The same store over a connection of its own, for reads that wait: on a Redis connection whatever is asked after
+    /// such a read waits for it.
+    #[must_use]
+    pub fn another(&self) -> Store {
+        Store { backend: Arc::new(Backend::new(&self.address, &self.options)), ..self.clone() }
     }
 
     /// Where it is.
@@ -139,8 +154,87 @@ impl Store {
         self.told(outcome, || format!("read env {:?}", keys.env))
     }
 
-    /// Writes output, env, progress and history as one, if the store's sequence is still the commit's (0 where there
-    /// is none yet): all of it, or nothing.
+    /// Creates the group at the stream's beginning, and the stream where there is none; a group that is there stays as it
+    /// is.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::Cause::Unsupported) on SQLite; the store fails; the key holds something other than a
+    /// stream.
+    pub async fn create_group(&self, group: &Group) -> Result<(), Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.create_group(group).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("create group {:?} of stream {:?}", group.name, group.stream))
+    }
+
+    /// Up to `most` entries that nobody in the group was given yet, oldest first; they are pending in this consumer's
+    /// name from now on, also where the answer is lost. Waits for the first of them, at most as long as `wait` and half
+    /// of what an answer may take; none came where the list is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_group`](Store::create_group), and there is no such group.
+    pub async fn new_entries(&self, group: &Group, most: usize, wait: Duration) -> Result<Vec<StreamEntry>, Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.new_entries(group, most, wait.min(self.options.answer_within / 2)).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("read stream {:?}", group.stream))
+    }
+
+    /// Up to `most` entries that are pending in this consumer's name, oldest first, from the one after the id `after`
+    /// (`0`: from the first).
+    ///
+    /// # Errors
+    ///
+    /// As [`new_entries`](Store::new_entries).
+    pub async fn pending_entries(&self, group: &Group, after: &str, most: usize) -> Result<Vec<StreamEntry>, Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.pending_entries(group, after, most).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("read what is pending of stream {:?}", group.stream))
+    }
+
+    /// Up to `most` entries that anyone in the group was given longer than `idle` ago and has not acknowledged, this
+    /// consumer included; they are pending in its name from now on. Looks from the id `from` on (`0-0`: from the first),
+    /// and gives the one to go on from, `0-0` at the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`new_entries`](Store::new_entries); the server is older than Redis 6.2.
+    pub async fn claim_entries(
+        &self,
+        group: &Group,
+        idle: Duration,
+        from: &str,
+        most: usize,
+    ) -> Result<(Vec<StreamEntry>, String), Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.claim_entries(group, idle, from, most).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("claim what is pending of stream {:?}", group.stream))
+    }
+
+    /// Says that these entries are done with; those of results are acknowledged by their [commit](Store::commit).
+    ///
+    /// # Errors
+    ///
+    /// As [`new_entries`](Store::new_entries).
+    pub async fn acknowledge(&self, group: &Group, ids: &[&str]) -> Result<(), Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.acknowledge(group, ids).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("acknowledge entries of stream {:?}", group.stream))
+    }
+
+    /// Writes results, env, progress and history as one, and acknowledges what they are of, if the store's sequence is still the commit's (0 where there
+    /// is none yet) and the entries that it takes are still pending in their consumer's name: all of it, or nothing. Of a
+    /// stream's group that is gone nothing is acknowledged.
     ///
     /// In Redis this is one script. In SQLite it is one transaction; after a power cut the newest commits may be gone,
     /// each as a whole, never half of one.
@@ -209,6 +303,13 @@ impl Store {
             Backend::Sqlite(sqlite) => sqlite.forget(keys).await,
         };
         self.told(outcome, || format!("remove key {:?} and its companions", keys.output))
+    }
+
+    fn redis(&self) -> Outcome<&Redis> {
+        match self.backend.as_ref() {
+            Backend::Redis(redis) => Ok(redis),
+            Backend::Sqlite(_) => Err(Cause::Unsupported("a SQLite file has no consumer groups".to_owned())),
+        }
     }
 
     fn told<T>(&self, outcome: Outcome<T>, action: impl FnOnce() -> String) -> Result<T, Error> {

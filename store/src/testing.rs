@@ -223,13 +223,16 @@ pub fn commit(keys: &Keys, sequence: u64) -> Commit<'_> {
     Commit {
         keys,
         sequence,
-        output: b"output",
+        outputs: vec![b"output"],
         env: b"env",
         last_event: "event",
         handler: "handler",
         plugin_version: "1.2.3",
         saved_at: "2026-01-31T12:00:00Z",
         history_length: 3,
+        output_stream: None,
+        taken: None,
+        dead: None,
     }
 }
 

@@ -95,6 +95,10 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
                 input_key: INPUT_KEY.to_owned(),
                 output,
                 history_length: HISTORY_LENGTH,
+                group: None,
+                output_stream: None,
+                max_attempts: 1,
+                dead_max: 0,
             };
             let trigger = Trigger::Feed(Feed::new(INPUT_KEY, arguments.period, source));
             Worker::new(job, plugin, board, stop, print::news)?.run(trigger, arrivals).await;

@@ -125,9 +125,9 @@ impl Session {
         let event_id = content_id(input);
         let last_execution = self.last_execution.as_deref();
         let call = Call { input, event_id: &event_id, last_execution, attempt: 1 };
-        let outcome = self.running.call(&call, &self.env)?;
-        self.env = outcome.env;
+        let output = self.running.call(&call, &self.env)?;
+        self.env = self.running.save_env()?;
         self.last_execution = Some(now());
-        Ok(outcome.output)
+        Ok(output)
     }
 }

@@ -1,19 +1,17 @@
 //! `plugin-host run`: the operator's command.
 
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
-
 use anyhow::Result;
 use clap::Args;
+use std::process::ExitCode;
+use std::sync::Arc;
 use store::Store;
 use tokio::sync::mpsc;
 
-use super::{runtime, stop_signal};
-use crate::config::{Config, Flags, TriggerKind, VARIABLES_WITHOUT_FLAGS, variable};
+use super::{runtime, runtime_beside, stop_signal};
+use crate::config::{Config, Flags, Triggers, VARIABLES_WITHOUT_FLAGS, variable};
 use crate::plugin::{Loader, Source, Watch};
 use crate::status::Board;
-use crate::trigger::{Poll, Timer, Trigger};
+use crate::trigger::{Poll, Push, Stream, Timer, Trigger};
 use crate::worker::{Job, Worker};
 use crate::{http, logging};
 
@@ -34,7 +32,10 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let config = arguments.flags.resolve(variable)?;
     logging::start(config.log_format, variable("RUST_LOG").as_deref());
 
-    let runtime = runtime()?;
+    let runtime = match config.trigger {
+        Triggers::Stream { .. } => runtime_beside()?,
+        _ => runtime()?,
+    };
     let ended = runtime.block_on(until_stopped(config));
     // What may still block (a password file that can't be read) is not waited for.
     runtime.shutdown_background();
@@ -71,14 +72,27 @@ async fn until_stopped(config: Config) -> Result<()> {
         output_key = config.output.output,
         "starting"
     );
-    let job = Job {
-        address: (config.store.host().to_owned(), config.store.port()),
-        store: Store::new(config.store, config.credentials),
-        input_key: config.input_key,
-        output: config.output,
-        history_length: config.history_length,
+    let store = Store::new(config.store, config.credentials);
+    let (input, output) = (config.input_key.as_str(), config.output);
+    let (trigger, group) = match config.trigger {
+        Triggers::Poll => (Trigger::Poll(Poll::new(input, config.period)), None),
+        Triggers::Push => (Trigger::Push(Push::new(input, config.period)), None),
+        Triggers::Timer => (Trigger::Timer(Timer::new(&output.output, config.period)), None),
+        Triggers::Stream { group, batch, claim_idle } => {
+            (Trigger::Stream(Stream::new(&store, group.clone(), batch, claim_idle)), Some(group))
+        }
     };
-    let trigger = trigger(config.trigger, config.period, &job);
+    let job = Job {
+        address: (store.address().host().to_owned(), store.address().port()),
+        store,
+        input_key: config.input_key,
+        output,
+        history_length: config.history_length,
+        group,
+        output_stream: config.output_stream,
+        max_attempts: config.max_attempts,
+        dead_max: config.dead_max,
+    };
     let worker = Worker::new(job, plugin, board, stop, |_| {})?;
     let (sender, arrivals) = mpsc::channel(1);
     let watch =
@@ -88,11 +102,4 @@ async fn until_stopped(config: Config) -> Result<()> {
         watch.end();
     }
     Ok(())
-}
-
-fn trigger(kind: TriggerKind, period: Duration, job: &Job) -> Trigger {
-    match kind {
-        TriggerKind::Poll => Trigger::Poll(Poll::new(&job.input_key, period)),
-        TriggerKind::Timer => Trigger::Timer(Timer::new(&job.output.output, period)),
-    }
 }

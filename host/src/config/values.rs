@@ -81,3 +81,11 @@ pub(super) fn http_address(text: &str) -> Result<Option<String>, String> {
         _ => Err(format!("{text:?} is neither HOST:PORT nor off")),
     }
 }
+
+/// A whole number from 1 to `most`.
+pub(super) fn at_least_one(text: &str, most: u32) -> Result<u32, String> {
+    match text.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        _ => Err(format!("{text:?} is no whole number from 1 to {most}")),
+    }
+}

@@ -1,6 +1,4 @@
-//! An open handler, and what a call of it gives.
-
-use std::time::{Duration, Instant};
+//! An open handler.
 
 use anyhow::Result;
 use plugin_api::abi::{About, Call, Failure, Instance};
@@ -10,19 +8,8 @@ use super::Loaded;
 /// An open handler. Whoever calls it keeps the env of the last call that counted.
 pub struct Running {
     instance: Instance,
-    /// The handler's env is the one that the caller keeps.
+    /// The handler's env is the one that the caller keeps, with the calls since.
     env_holds: bool,
-}
-
-/// What a call gave.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The result.
-    pub output: Vec<u8>,
-    /// The env after the call, as JSON.
-    pub env: Vec<u8>,
-    /// How long it took, reading input and env and writing output and env included.
-    pub took: Duration,
 }
 
 impl Loaded {
@@ -44,21 +31,32 @@ impl Running {
         self.env_holds = false;
     }
 
-    /// Calls the handler; `env` is the one that the caller keeps.
+    /// Calls the handler. Its env goes on from the call before; after a failure, and after
+    /// [`forget_env`](Running::forget_env), from `env`, the one that the caller keeps.
     ///
     /// # Errors
     ///
-    /// A failed call has no outcome, and the next one begins with the env that the caller keeps.
-    pub fn call(&mut self, call: &Call<'_>, env: &[u8]) -> Result<Outcome, Failure> {
-        let started = Instant::now();
+    /// A failed call has no result, and the next one begins with the env that the caller keeps.
+    pub fn call(&mut self, call: &Call<'_>, env: &[u8]) -> Result<Vec<u8>, Failure> {
         if !self.env_holds {
             self.instance.load_env(env)?;
         }
-        // From here to the end the handler may leave anything in its env.
+        // Until the end the handler may leave anything in its env.
         self.env_holds = false;
         let output = self.instance.call(call)?.to_vec();
+        self.env_holds = true;
+        Ok(output)
+    }
+
+    /// The env after the calls so far, as JSON.
+    ///
+    /// # Errors
+    ///
+    /// JSON can't hold it; the next call begins with the env that the caller keeps.
+    pub fn save_env(&mut self) -> Result<Vec<u8>, Failure> {
+        self.env_holds = false;
         let env = self.instance.save_env()?.to_vec();
         self.env_holds = true;
-        Ok(Outcome { output, env, took: started.elapsed() })
+        Ok(env)
     }
 }

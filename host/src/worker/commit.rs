@@ -1,61 +1,172 @@
 //! Commits an outcome: once, whatever happens to the connection.
+//!
+//! The commit is sent by a task of its own, so that it is under way while the next batch is called.
 
-use store::{Commit, Committed};
+use std::future::pending;
+use std::sync::Arc;
 
-use super::{Backoff, Next, Progress, Worker};
-use crate::plugin::Outcome;
+use plugin_api::abi::Failure;
+use store::{Cause, Commit, Committed, Dead, Taken};
+use tokio::task::JoinHandle;
+
+use super::call::Outcome;
+use super::version::Version;
+use super::{Backoff, Job, News, Next, Progress, Worker};
 use crate::status::now;
 use crate::trigger::Event;
 
-/// What became of an outcome.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Settled {
-    /// It is in the store.
-    Committed,
-    /// Another host has committed meanwhile: this very event, or others.
-    Overtaken,
-    /// The worker was told to stop while the store did not answer. The event is called again after the next start.
-    Stopped,
+/// What a commit writes.
+pub(super) struct Work {
+    job: Arc<Job>,
+    key: String,
+    /// The identities of the events, in their order.
+    ids: Vec<String>,
+    outcome: Outcome,
+    handler: String,
+    plugin_version: String,
+    saved_at: String,
+    /// The only event, where it is set aside.
+    dead: Option<Aside>,
+}
+
+struct Aside {
+    data: Vec<u8>,
+    reason: String,
+    attempts: u32,
+}
+
+/// A commit that is under way.
+pub(super) struct Sent {
+    work: Arc<Work>,
+    answer: Answer,
+}
+
+enum Answer {
+    Awaited(JoinHandle<Result<Committed, store::Error>>),
+    Here(Result<Committed, store::Error>),
+}
+
+impl Work {
+    /// The commit of what the calls with these events gave.
+    pub(super) fn of(job: &Arc<Job>, version: &Version, events: &[Event], outcome: Outcome) -> Work {
+        Work {
+            job: Arc::clone(job),
+            key: events.first().map(|event| event.key.clone()).unwrap_or_default(),
+            ids: events.iter().map(|event| event.id.clone()).collect(),
+            outcome,
+            handler: version.plugin.verified.symbol.clone(),
+            plugin_version: version.plugin.verified.manifest.version.clone(),
+            saved_at: now(),
+            dead: None,
+        }
+    }
+
+    /// The commit that sets an event aside: progress is made, env stays, and there is no result.
+    pub(super) fn set_aside(
+        job: &Arc<Job>,
+        version: &Version,
+        event: Event,
+        env: &[u8],
+        failure: &Failure,
+        attempts: u32,
+    ) -> Work {
+        let outcome = Outcome { env: env.to_vec(), ..Outcome::default() };
+        let mut work = Work::of(job, version, std::slice::from_ref(&event), outcome);
+        work.dead = Some(Aside { data: event.bytes, reason: failure.to_string(), attempts });
+        work
+    }
+
+    fn last_event(&self) -> &str {
+        self.ids.last().map_or("", String::as_str)
+    }
+
+    async fn commit(&self, sequence: u64) -> Result<Committed, store::Error> {
+        let job = &self.job;
+        let commit = Commit {
+            keys: &job.output,
+            sequence,
+            outputs: self.outcome.outputs.iter().map(Vec::as_slice).collect(),
+            env: &self.outcome.env,
+            last_event: self.last_event(),
+            handler: &self.handler,
+            plugin_version: &self.plugin_version,
+            saved_at: &self.saved_at,
+            history_length: job.history_length,
+            output_stream: job.output_stream.as_deref(),
+            taken: job.group.as_ref().map(|group| Taken { group, ids: self.ids.iter().map(String::as_str).collect() }),
+            dead: self.dead.as_ref().map(|dead| Dead {
+                data: &dead.data,
+                reason: &dead.reason,
+                attempts: dead.attempts,
+                at: &self.saved_at,
+                most: job.dead_max,
+            }),
+        };
+        job.store.commit(&commit).await
+    }
+}
+
+/// Waits for the answer of a commit that is under way; for ever where there is none. Nothing is lost if the future is
+/// dropped.
+pub(super) async fn answered(sent: &mut Option<Sent>) {
+    match sent {
+        Some(Sent { work, answer }) => {
+            if let Answer::Awaited(task) = answer {
+                let told = task.await;
+                *answer = Answer::Here(told.unwrap_or_else(|error| {
+                    Err(store::Error {
+                        action: format!("commit to key {:?}", work.job.output.output),
+                        store: work.job.store.address().to_string(),
+                        cause: Cause::Other(error.to_string()),
+                    })
+                }));
+            }
+        }
+        None => pending().await,
+    }
 }
 
 impl Worker {
-    /// Commits an outcome. The store may not answer, or answer without being heard: so after every error the worker
-    /// reads before it tries again.
-    pub(super) async fn commit(&mut self, event: &Event, outcome: &Outcome) -> Settled {
-        let saved_at = now();
+    /// Begins a commit. The one before must be settled.
+    pub(super) fn send(&mut self, work: Work) {
+        let (work, sequence) = (Arc::new(work), self.progress.sequence);
+        let sent = Arc::clone(&work);
+        let task = tokio::spawn(async move { sent.commit(sequence).await });
+        self.sent = Some(Sent { work, answer: Answer::Awaited(task) });
+    }
+
+    /// Waits until the commit that is under way, if there is one, is in the store. The store may not answer, or answer
+    /// without being heard: so after every error the worker reads before it tries again.
+    pub(super) async fn settle(&mut self) -> Next {
+        if self.sent.is_none() {
+            return Next::GoOn;
+        }
+        answered(&mut self.sent).await;
+        let Some(Sent { work, answer: Answer::Here(mut answer) }) = self.sent.take() else { return Next::GoOn };
         let mut backoff = Backoff::default();
         loop {
-            let commit = Commit {
-                keys: &self.job.output,
-                sequence: self.progress.sequence,
-                output: &outcome.output,
-                env: &outcome.env,
-                last_event: &event.id,
-                handler: &self.version.plugin.verified.symbol,
-                plugin_version: &self.version.plugin.verified.manifest.version,
-                saved_at: &saved_at,
-                history_length: self.job.history_length,
-            };
-            let mut uncertain = match self.job.store.commit(&commit).await {
-                Ok(Committed::Applied) => return self.advance(event, outcome, saved_at),
-                Ok(Committed::Refused { .. }) => None,
-                Err(error) => Some(error),
+            let (mut uncertain, claimed) = match answer {
+                Ok(Committed::Applied) => return self.advance(&work),
+                Ok(Committed::Refused { .. }) => (None, false),
+                Ok(Committed::Claimed) => (None, true),
+                Err(error) => (Some(error), false),
             };
             loop {
                 if let Some(error) = &uncertain {
                     self.unavailable(error);
                     if self.pause(&mut backoff).await == Next::Stop {
-                        return Settled::Stopped;
+                        // The events are called again after the next start.
+                        return Next::Stop;
                     }
                 }
                 match self.job.store.saved(&self.job.output).await {
                     Err(error) => uncertain = Some(error),
                     Ok(saved) => {
                         let saved = saved.map(Progress::from).unwrap_or_default();
-                        let same_event = saved.last_event.as_deref() == Some(event.id.as_str());
-                        if saved.sequence == self.progress.sequence + 1 && same_event && saved.env == outcome.env {
+                        let same_event = saved.last_event.as_deref() == Some(work.last_event());
+                        if saved.sequence == self.progress.sequence + 1 && same_event && saved.env == work.outcome.env {
                             // The commit went through; only its answer was lost.
-                            return self.advance(event, outcome, saved_at);
+                            return self.advance(&work);
                         }
                         if saved.sequence > self.progress.sequence {
                             tracing::warn!(
@@ -63,7 +174,7 @@ impl Worker {
                                 "another host writes to {}: going on from its env",
                                 self.job.output.output
                             );
-                            return Settled::Overtaken;
+                            return Next::Recover;
                         }
                         if saved.sequence < self.progress.sequence {
                             tracing::warn!(
@@ -77,18 +188,38 @@ impl Worker {
                     }
                 }
             }
+            if claimed {
+                tracing::warn!("other consumers have claimed entries of this batch: they count them");
+                return Next::LookAgain;
+            }
+            answer = work.commit(self.progress.sequence).await;
         }
     }
 
-    fn advance(&mut self, event: &Event, outcome: &Outcome, saved_at: String) -> Settled {
+    /// The commit is in the store.
+    fn advance(&mut self, work: &Work) -> Next {
         self.announcement_failed = false;
         self.available();
         self.progress = Progress {
             sequence: self.progress.sequence + 1,
-            last_event: Some(event.id.clone()),
-            saved_at: Some(saved_at),
-            env: outcome.env.clone(),
+            last_event: Some(work.last_event().to_owned()),
+            saved_at: Some(work.saved_at.clone()),
+            env: work.outcome.env.clone(),
         };
-        Settled::Committed
+        if work.dead.is_some() {
+            return Next::GoOn;
+        }
+        let us = work.outcome.took.as_micros() as u64;
+        match &work.outcome.outputs[..] {
+            [output] => {
+                let (event, output_bytes) = (work.last_event(), output.len());
+                tracing::info!(key = work.key, event, us, output_bytes, "called");
+            }
+            outputs => {
+                tracing::debug!(key = work.key, last_event = work.last_event(), us, calls = outputs.len(), "called")
+            }
+        }
+        (self.tell)(News::Committed(&work.outcome));
+        Next::GoOn
     }
 }

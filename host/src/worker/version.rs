@@ -4,8 +4,8 @@ use anyhow::{Error, Result, anyhow};
 use plugin_api::abi::{About, Failure};
 use tokio::time::Instant;
 
-use super::{Job, News, Worker};
-use crate::plugin::{Arrival, Loaded, NotLoaded, Outcome, Running, Step};
+use super::{Job, News, Outcome, Worker};
+use crate::plugin::{Arrival, Loaded, NotLoaded, Running, Step};
 use crate::trigger::Event;
 
 /// A version of the plugin, open.
@@ -88,7 +88,7 @@ impl Worker {
     pub(super) fn call_version_before(&mut self, event: &Event, failure: &Failure) -> Option<Outcome> {
         let before = self.before.take()?;
         let failed = std::mem::replace(&mut self.version, before);
-        match self.call(event) {
+        match self.call_alone(event, 1) {
             Ok(outcome) => {
                 let identity = failed.plugin.verified.identity().to_owned();
                 let error = anyhow!("its first call failed where the version before succeeded: {failure}")

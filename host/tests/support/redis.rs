@@ -43,6 +43,30 @@ impl Redis {
         wait_for("a write", || self.runtime.block_on(self.store.write("metrics", input.as_bytes())).ok());
     }
 
+    /// What `redis-cli` says to a command.
+    pub fn cli(&self, words: &[&str]) -> String {
+        let said =
+            Command::new("redis-cli").args(["-p", &self.server.port().to_string()]).args(words).output().unwrap();
+        assert!(said.status.success(), "{words:?}: {}", text(&said.stderr));
+        text(&said.stdout).trim_end().to_owned()
+    }
+
+    /// Sends commands all at once.
+    pub fn pipeline(&self, commands: impl IntoIterator<Item = Vec<String>>) {
+        let mut pipeline = ::redis::pipe();
+        for words in commands {
+            pipeline.add_command(::redis::cmd(&words[0]).arg(&words[1..]).take()).ignore();
+        }
+        let client = ::redis::Client::open(self.server.url()).unwrap();
+        pipeline.query::<()>(&mut client.get_connection().unwrap()).unwrap();
+    }
+
+    /// Appends entries with these inputs to the stream `events`, all at once.
+    pub fn append(&self, inputs: impl IntoIterator<Item = String>) {
+        let add = |input| ["XADD", "events", "*", "data"].map(str::to_owned).into_iter().chain([input]).collect();
+        self.pipeline(inputs.into_iter().map(add));
+    }
+
     /// Waits until the host has looked at its input twice, so at least once from beginning to end.
     pub fn wait_for_looks(&self) {
         let looks = || -> u64 {

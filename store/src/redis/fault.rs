@@ -7,7 +7,8 @@ use redis::{ErrorKind, RedisError};
 use crate::error::Cause;
 
 const NO_RIGHT: &str = "give the user the rights to these keys and to TYPE, GET, SET, DEL, HGET, HGETALL, HSET, XADD, \
-     XREVRANGE, PING, EVALSHA and SCRIPT LOAD (ACL SETUSER)";
+     XREVRANGE, PING, EVALSHA and SCRIPT LOAD, for streams also to XGROUP, XREADGROUP, XAUTOCLAIM, XPENDING, XACK and \
+     XTRIM (ACL SETUSER)";
 
 /// The cause behind `error`, which came of an operation on `key` that had `limit` to end.
 pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause {

@@ -21,13 +21,16 @@ fn commit<'a>(keys: &'a Keys, sequence: u64, bytes: &'a [u8]) -> Commit<'a> {
     Commit {
         keys,
         sequence,
-        output: bytes,
+        outputs: vec![bytes],
         env: bytes,
         last_event: "sha256:00",
         handler: "handler",
         plugin_version: "1.2.3",
         saved_at: "2026-01-31T12:00:00Z",
         history_length: 3,
+        output_stream: None,
+        taken: None,
+        dead: None,
     }
 }
 

@@ -187,13 +187,16 @@ impl Writer {
         let commit = Commit {
             keys: &self.keys,
             sequence,
-            output,
+            outputs: vec![output],
             env: b"{}",
             last_event: "sha256:00",
             handler: "handler",
             plugin_version: "0.1.0",
             saved_at: "2026-01-31T12:00:00Z",
             history_length: 720,
+            output_stream: None,
+            taken: None,
+            dead: None,
         };
         self.store.commit(&commit).await.map(|_| ())
     }

@@ -13,7 +13,8 @@ const FIELDS: usize = 24;
 pub(super) fn news(news: News<'_>) {
     match news {
         News::Committed(outcome) => {
-            println!("{}  {}  ({:.1} µs)", clock(), result(&outcome.output), outcome.took.as_nanos() as f64 / 1000.0);
+            let us = outcome.took.as_nanos() as f64 / 1000.0;
+            outcome.outputs.iter().for_each(|output| println!("{}  {}  ({us:.1} µs)", clock(), result(output)));
         }
         News::Failed(failure) => println!("{}  {failure}", clock()),
         News::Reloaded(plugin) => println!("{}  goes on with the new build of {}", clock(), plugin.name()),

@@ -1,0 +1,120 @@
+//! Streams in consumer groups: what is read of them, and how an answer becomes entries.
+
+use std::time::Duration;
+
+use ::redis::{Value, cmd};
+
+use super::Redis;
+use crate::error::{Cause, Outcome};
+use crate::group::{Group, StreamEntry};
+
+impl Redis {
+    pub async fn create_group(&self, group: &Group) -> Outcome<()> {
+        let mut create = cmd("XGROUP");
+        create.arg("CREATE").arg(&group.stream).arg(&group.name).arg("0").arg("MKSTREAM");
+        self.connection
+            .use_for(&group.stream, async |server| match create.exec_async(server).await {
+                Err(error) if error.code() == Some("BUSYGROUP") => Ok(()),
+                created => created,
+            })
+            .await
+    }
+
+    pub async fn new_entries(&self, group: &Group, most: usize, wait: Duration) -> Outcome<Vec<StreamEntry>> {
+        let mut read = cmd("XREADGROUP");
+        read.arg("GROUP").arg(&group.name).arg(&group.consumer).arg("COUNT").arg(most);
+        read.arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
+        read.arg("STREAMS").arg(&group.stream).arg(">");
+        entries_of_first_stream(self.ask(group, &read).await?)
+    }
+
+    pub async fn pending_entries(&self, group: &Group, after: &str, most: usize) -> Outcome<Vec<StreamEntry>> {
+        let mut read = cmd("XREADGROUP");
+        read.arg("GROUP").arg(&group.name).arg(&group.consumer).arg("COUNT").arg(most);
+        read.arg("STREAMS").arg(&group.stream).arg(after);
+        entries_of_first_stream(self.ask(group, &read).await?)
+    }
+
+    pub async fn claim_entries(
+        &self,
+        group: &Group,
+        idle: Duration,
+        from: &str,
+        most: usize,
+    ) -> Outcome<(Vec<StreamEntry>, String)> {
+        let mut claim = cmd("XAUTOCLAIM");
+        claim.arg(&group.stream).arg(&group.name).arg(&group.consumer);
+        claim.arg(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX)).arg(from).arg("COUNT").arg(most);
+        let Value::Array(answer) = self.ask(group, &claim).await? else { return Err(unread()) };
+        let mut parts = answer.into_iter();
+        match (parts.next(), parts.next()) {
+            (Some(next), Some(claimed)) => Ok((entries(claimed)?, text(next)?)),
+            _ => Err(unread()),
+        }
+    }
+
+    pub async fn acknowledge(&self, group: &Group, ids: &[&str]) -> Outcome<()> {
+        let mut acknowledge = cmd("XACK");
+        acknowledge.arg(&group.stream).arg(&group.name).arg(ids);
+        self.ask(group, &acknowledge).await.map(|_| ())
+    }
+
+    async fn ask(&self, group: &Group, command: &::redis::Cmd) -> Outcome<Value> {
+        self.connection.use_for(&group.stream, async |server| command.query_async(server).await).await
+    }
+}
+
+/// The entries in the answer of `XREADGROUP` for one stream; nothing came where it is nil.
+fn entries_of_first_stream(answer: Value) -> Outcome<Vec<StreamEntry>> {
+    let found = match answer {
+        Value::Nil => return Ok(Vec::new()),
+        Value::Map(streams) => streams.into_iter().next().map(|(_, found)| found),
+        Value::Array(streams) => match streams.into_iter().next() {
+            Some(Value::Array(stream)) => stream.into_iter().nth(1),
+            _ => None,
+        },
+        _ => None,
+    };
+    entries(found.ok_or_else(unread)?)
+}
+
+fn entries(found: Value) -> Outcome<Vec<StreamEntry>> {
+    let Value::Array(found) = found else { return Err(unread()) };
+    found
+        .into_iter()
+        .map(|entry| {
+            let Value::Array(parts) = entry else { return Err(unread()) };
+            let mut parts = parts.into_iter();
+            let id = text(parts.next().ok_or_else(unread)?)?;
+            let fields = match parts.next() {
+                Some(Value::Array(words)) => Some(pairs(words)?),
+                _ => None,
+            };
+            Ok(StreamEntry { id, fields })
+        })
+        .collect()
+}
+
+fn pairs(words: Vec<Value>) -> Outcome<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut words = words.into_iter().map(bytes);
+    let mut pairs = Vec::with_capacity(words.len() / 2);
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        pairs.push((name?, value?));
+    }
+    Ok(pairs)
+}
+
+fn text(value: Value) -> Outcome<String> {
+    String::from_utf8(bytes(value)?).map_err(|_error| unread())
+}
+
+fn bytes(value: Value) -> Outcome<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Ok(bytes),
+        _ => Err(unread()),
+    }
+}
+
+fn unread() -> Cause {
+    Cause::Other("the server's answer is none of a stream's entries".to_owned())
+}
