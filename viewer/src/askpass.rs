@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use eframe::egui::{self, Key, RichText, TextEdit};
 
+use crate::model::steers;
 use crate::ui;
 
 /// Marks that the program is called to ask.
@@ -70,8 +71,9 @@ pub fn wanted() -> bool {
 
 /// Asks, and gives the answer to who called.
 pub fn run() -> ExitCode {
-    let words = std::env::args().nth(1).unwrap_or_default();
-    let question = Question::new(&words, std::env::var(HINT).ok().as_deref());
+    // A file's name in the question may be no text.
+    let words = std::env::args_os().nth(1).unwrap_or_default();
+    let question = Question::new(&words.to_string_lossy(), std::env::var(HINT).ok().as_deref());
     let answer: Arc<Mutex<Option<Answer>>> = Arc::default();
     let given = answer.clone();
     let viewport = egui::ViewportBuilder::default()
@@ -108,7 +110,7 @@ pub fn run() -> ExitCode {
 impl Question {
     /// The question in these words; `hint` is what `ssh` says about its kind.
     pub fn new(words: &str, hint: Option<&str>) -> Question {
-        let harmless = |c: &char| *c == '\n' || !(c.is_control() || turns(*c));
+        let harmless = |c: &char| *c == '\n' || !steers(*c);
         let shown: String = words.chars().filter(harmless).take(LONGEST).collect();
         let kind = match hint {
             Some("confirm") => Kind::Confirm,
@@ -118,11 +120,6 @@ impl Question {
         };
         Question { words: shown.trim().to_owned(), kind, typed: String::new(), visible: false }
     }
-}
-
-/// Whether a character has text run the other way: a server may choose the words that it asks with.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Draws the question; gives the answer once there is one.

@@ -10,6 +10,7 @@ mod layout;
 mod level;
 mod moment;
 mod order;
+mod printable;
 mod reading;
 mod summary;
 
@@ -22,5 +23,6 @@ pub use layout::{HOTTEST, Layout};
 pub use level::{Level, Thresholds};
 pub use moment::Moment;
 pub use order::natural;
+pub use printable::{printable, steers};
 pub use reading::{CACHE, Cpu, EGRESS, Reading, TIMESTAMP, cpu_id};
 pub use summary::Summary;

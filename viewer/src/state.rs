@@ -18,6 +18,9 @@ pub use records::Records;
 pub use settings::{Order, Palette, Settings, Theme};
 pub use shown::Shown;
 
+/// The most fields that are told for holding no number.
+const MOST_FAULTS: usize = 5;
+
 /// How long a notice is shown, in seconds.
 const NOTICE_SECONDS: f64 = 8.0;
 
@@ -233,8 +236,12 @@ impl State {
     fn fields_step(&self) -> Progress {
         let reading = &self.current.output.reading;
         if !reading.faults.is_empty() {
+            let mut why = reading.faults[..reading.faults.len().min(MOST_FAULTS)].join("; ");
+            if let Some(more @ 1..) = reading.faults.len().checked_sub(MOST_FAULTS) {
+                why += &format!("; and {more} more");
+            }
             return Progress::Failed {
-                why: reading.faults.join("; "),
+                why,
                 advice: "The other fields are shown. See the handler that writes these.".to_owned(),
             };
         }

@@ -131,6 +131,18 @@ fn a_notice_only_informs() {
     assert!(refused(&window));
 }
 
+#[cfg(unix)]
+#[test]
+fn a_question_that_is_no_text_is_asked_all_the_same() {
+    use std::os::unix::ffi::OsStrExt;
+    let name = std::ffi::OsStr::from_bytes(b"Enter passphrase for key '/home/me/\xff':");
+    let mut dialog = std::process::Command::new(env!("CARGO_BIN_EXE_plugin-viewer"));
+    // Without a screen it gets as far as the window.
+    dialog.arg(name).env("PLUGIN_VIEWER_ASKPASS", "1").env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
+    let said = String::from_utf8(dialog.output().unwrap().stderr).unwrap();
+    assert!(said.contains("no window can be opened to ask in"), "{said}");
+}
+
 #[test]
 fn what_a_server_says_can_neither_steer_nor_turn_the_text_nor_hide_the_buttons() {
     let question = Question::new("a\u{1b}[2Jb\r\nc\u{202e}d\u{0}", None);

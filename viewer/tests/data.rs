@@ -165,6 +165,23 @@ fn a_search_unfolds_the_tree_to_what_it_finds() {
 }
 
 #[test]
+fn a_name_of_megabytes_stops_nothing() {
+    let name = format!("two\nlines{}", "x".repeat(5_000_000));
+    let mut window = data(|state| output(state, &json!({ name.clone(): 1, "a": name }), 0.0));
+    unfold(&mut window, "Whole JSON");
+    for view in View::ALL {
+        window.state_mut().state.view = view;
+        window.run_steps(4);
+        let labels = window.query_all(By::new().predicate(|node| node.label().is_some() || node.value().is_some()));
+        let longest = labels.map(|node| node.accesskit_node().label().unwrap_or_default().len()).max();
+        assert!(longest < Some(5_000), "{view:?}: {longest:?}");
+    }
+    window.state_mut().state.view = View::Data;
+    window.run_steps(4);
+    assert!(rows(&window)[1].starts_with("two linesxxx"), "in one line");
+}
+
+#[test]
 fn a_value_of_megabytes_stops_nothing() {
     let value = json!({"text": "x".repeat(5_000_000), "list": vec![vec![1.5; 100]; 3_000]});
     let mut window = data(|state| output(state, &value, 0.0));

@@ -157,6 +157,19 @@ fn bad_data_are_told_at_the_step_that_they_stop() {
 }
 
 #[test]
+fn of_thousands_of_faults_a_few_are_told() {
+    let mut state = connected();
+    let fields = (0..10_000).map(|cpu| (format!("avg-util-cpu{cpu}-60sec"), json!("NaN")));
+    look(&mut state, Key::Output, &Value::from_iter(fields), 0.0);
+    let (step, why) = failed(&state);
+    assert_eq!(step, Step::Fields);
+    assert!(
+        why.len() < 1_000 && why.contains("avg-util-cpu0-60sec is the text") && why.ends_with("and 9995 more"),
+        "{why}"
+    );
+}
+
+#[test]
 fn a_form_with_faults_connects_to_nothing_and_says_why() {
     let mut state = State::new(Settings::default(), Vec::new(), String::new());
     assert!(state.act(Action::Connect, Moment(0.0)).is_empty());

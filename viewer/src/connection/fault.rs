@@ -2,10 +2,8 @@
 
 use store::{Cause, Error};
 
+use crate::model::printable;
 use crate::state::{Progress, Step};
-
-/// The most of another program's words that are repeated.
-const LONGEST: usize = 600;
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,33 +65,9 @@ impl Fault {
     }
 }
 
-/// Another program's words: one line, without characters that steer or turn text, not too long.
-pub(super) fn printable(text: &str) -> String {
-    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
-    let clean: String = spaced.filter(|c| !c.is_control() && !turns(*c)).collect();
-    let mut words = clean.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = words.char_indices().nth(LONGEST) {
-        words.truncate(end);
-        words.push('…');
-    }
-    words
-}
-
-/// Whether a character has text run the other way, so that it seems to say something else.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_of_others_can_not_steer_a_terminal_or_fill_a_screen() {
-        let words = printable(&format!("bad \u{1b}[2Jnews\r\n\u{202e}{}", "x".repeat(5_000)));
-        assert!(words.starts_with("bad [2Jnews x"), "{words}");
-        assert_eq!(words.chars().count(), LONGEST + 1);
-    }
 
     #[test]
     fn a_password_that_is_missing_is_told_in_few_words() {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::fault::{Fault, Then};
 use super::session::Session;
-use crate::model::{Document, HostStatus, Moment, USUAL_PERIOD};
+use crate::model::{Document, HostStatus, Moment, USUAL_PERIOD, printable};
 use crate::state::{Event, Found, Key, Step};
 
 /// How long an answer may take, where it is short.
@@ -164,7 +164,7 @@ impl Session<'_> {
                 }
                 Ok(bytes) => Ok(bytes),
                 Err(error) if breaks(&error.cause) => return Err(Fault::of_store(&error)),
-                Err(error) => Err(error.cause.to_string()),
+                Err(error) => Err(printable(&error.cause.to_string())),
             };
             let told = &mut live.told[key as usize];
             if told.as_ref() == Some(&raw) {

@@ -15,9 +15,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Join, ReadBu
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 
-use super::fault::{self, Fault, Then};
+use super::fault::{Fault, Then};
 use super::words;
 use crate::askpass;
+use crate::model::printable;
 use crate::state::Step;
 
 /// The most of its words that are kept.
@@ -82,9 +83,8 @@ impl Ssh {
         if !output.status.success() {
             return Err(words::read(&String::from_utf8_lossy(&output.stderr), &self.alias, &self.place));
         }
-        let value = |name: &str| {
-            printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(fault::printable)
-        };
+        let value =
+            |name: &str| printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(printable);
         let mut told = format!(
             "{}@{}:{}",
             value("user").unwrap_or_default(),
@@ -142,10 +142,8 @@ impl Ssh {
                 self.said().words.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 Ok(Box::new(joined))
             }
-            line if line.starts_with('-') => Err(io::Error::other(fault::printable(line))),
-            line => {
-                Err(io::Error::other(format!("what answers there is no Redis: it says {:?}", fault::printable(line))))
-            }
+            line if line.starts_with('-') => Err(io::Error::other(printable(line))),
+            line => Err(io::Error::other(format!("what answers there is no Redis: it says {:?}", printable(line)))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What `ssh` says before it ends, told as what it means. The sentences are OpenSSH's.
 
-use super::fault::{Fault, Then, printable};
+use super::fault::{Fault, Then};
+use crate::model::printable;
 use crate::state::Step;
 
 /// How many lines at the end are repeated where no single one decides.

@@ -19,6 +19,9 @@ const MOST_NUMBERS: usize = 1_500_000;
 /// The most fields kept; the others are in the tables only.
 const MOST_FIELDS: usize = 1_024;
 
+/// The most bytes of a field's name: what is longer is in the tables only, since no list of lines has room for it.
+const LONGEST_NAME: usize = 200;
+
 /// A line breaks where a sample came later than this many periods after the one before…
 const GAP_PERIODS: f64 = 2.5;
 
@@ -53,7 +56,7 @@ impl History {
         self.times.push_back(Time { at: at.0, interrupted });
         for (name, number) in numbers {
             if !self.columns.contains_key(name) {
-                if self.columns.len() >= MOST_FIELDS {
+                if self.columns.len() >= MOST_FIELDS || name.len() > LONGEST_NAME {
                     continue;
                 }
                 self.columns.insert(name.to_owned(), std::iter::repeat_n(f64::NAN, before).collect());
@@ -292,6 +295,14 @@ mod tests {
             long.push(Moment(f64::from(at)), false, [("a", 1.0)].into_iter());
         }
         assert_eq!((long.len(), long.oldest()), (MOST_SAMPLES, Some(Moment(2_800.0))));
+    }
+
+    #[test]
+    fn a_name_that_no_list_has_room_for_is_left_out() {
+        let mut history = History::default();
+        let (fits, long) = ("x".repeat(LONGEST_NAME), "x".repeat(LONGEST_NAME + 1));
+        history.push(Moment(0.0), false, [(fits.as_str(), 1.0), (long.as_str(), 1.0)].into_iter());
+        assert_eq!(history.names(), [fits]);
     }
 
     #[test]

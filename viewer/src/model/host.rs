@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::printable::printable;
+
 /// The host's status. Every part may be missing: older and newer hosts write other fields.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
@@ -53,9 +55,23 @@ pub struct LastError {
 }
 
 impl HostStatus {
-    /// Reads a status; `None` for bytes that are none.
+    /// Reads a status, with its words made fit to be shown; `None` for bytes that are none.
     pub fn read(bytes: &[u8]) -> Option<HostStatus> {
-        serde_json::from_slice(bytes).ok()
+        let mut status: HostStatus = serde_json::from_slice(bytes).ok()?;
+        for words in status.words() {
+            *words = printable(words);
+        }
+        Some(status)
+    }
+
+    fn words(&mut self) -> impl Iterator<Item = &mut String> {
+        let plugin = self.plugin.iter_mut().flat_map(|Plugin { name, version, sha256 }| [name, version, sha256]);
+        let error = self.last_error.iter_mut().flat_map(|LastError { at, kind, message }| [at, kind, message]);
+        [&mut self.state, &mut self.handler, &mut self.host_version]
+            .into_iter()
+            .chain(&mut self.reason)
+            .chain(plugin)
+            .chain(error)
     }
 
     /// The period, if it is one.
@@ -74,6 +90,16 @@ mod tests {
         assert_eq!((status.state.as_str(), status.calls), ("running", 3));
         assert_eq!(status.plugin.unwrap().name, "metrics");
         assert_eq!(HostStatus::read(b"nonsense"), None);
+    }
+
+    #[test]
+    fn words_that_steer_or_fill_the_screen_are_made_fit_to_be_shown() {
+        let long = "x".repeat(1_000_000);
+        let json =
+            serde_json::json!({"state": "a\u{1b}[2J\nb", "plugin": {"name": long}, "last_error": {"message": long}});
+        let status = HostStatus::read(json.to_string().as_bytes()).unwrap();
+        assert_eq!(status.state, "a[2J b");
+        assert!(status.plugin.unwrap().name.len() + status.last_error.unwrap().message.len() < 2_000);
     }
 
     #[test]

@@ -11,6 +11,9 @@ pub const EGRESS: &str = "percent-network-egress";
 /// The names of the cache figure: the one that the metrics plugin writes, and the one that some handlers write.
 pub const CACHE: [&str; 2] = ["percent-memory-cache", "percent-memory-caching"];
 
+/// The most bytes of a CPU's name: what is longer is none, and stands in the tables.
+const LONGEST_ID: usize = 40;
+
 /// The field that changes with each result.
 pub const TIMESTAMP: &str = "timestamp";
 
@@ -88,7 +91,7 @@ impl Reading {
 
 /// `3` of `avg-util-cpu3-60sec`.
 pub fn cpu_id(name: &str) -> Option<&str> {
-    name.strip_prefix("avg-util-cpu")?.strip_suffix("-60sec").filter(|id| !id.is_empty())
+    name.strip_prefix("avg-util-cpu")?.strip_suffix("-60sec").filter(|id| (1..=LONGEST_ID).contains(&id.len()))
 }
 
 fn shown(value: &Value) -> String {
@@ -124,6 +127,13 @@ mod tests {
         );
         let ids: Vec<&str> = reading.cpus.iter().map(|cpu| cpu.id.as_str()).collect();
         assert_eq!(ids, ["9", "10", "X"]);
+    }
+
+    #[test]
+    fn a_name_as_long_as_a_book_is_no_cpu() {
+        let name = format!("avg-util-cpu{}-60sec", "1".repeat(LONGEST_ID + 1));
+        assert!(read(&format!("{{\"{name}\": 1}}")).cpus.is_empty());
+        assert!(!Reading::knows(&name), "it is shown as a field that nobody knows");
     }
 
     #[test]

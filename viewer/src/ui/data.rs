@@ -155,8 +155,11 @@ fn table(
                 row.col(|ui| mark(ui, changed, colors));
                 row.col(|ui| {
                     let known = side == Side::Input || Reading::knows(name);
-                    let words = RichText::new(name).monospace();
-                    ui.label(words.color(if changed { colors.text } else { colors.weak })).on_hover_text(name);
+                    let words = RichText::new(rows::name(name)).monospace();
+                    let label = ui.label(words.color(if changed { colors.text } else { colors.weak }));
+                    label.on_hover_ui(|ui| {
+                        ui.label(rows::whole(name));
+                    });
                     if !known {
                         ui.label(RichText::new("unknown").small().italics().color(colors.weak));
                     }
@@ -181,7 +184,8 @@ fn cell(ui: &mut egui::Ui, name: &str, value: &Value, color: egui::Color32) {
     let label =
         egui::Label::new(RichText::new(&text).monospace().color(color)).truncate().show_tooltip_when_elided(false);
     let response = ui.add(label.sense(egui::Sense::click()));
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{name}: {text}")));
+    response
+        .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{}: {text}", rows::name(name))));
     copyable(response, name, value);
 }
 
@@ -200,6 +204,6 @@ fn copyable(response: egui::Response, name: &str, value: &Value) {
         }
     });
     response.on_hover_ui(|ui| {
-        ui.label(rows::whole(value));
+        ui.label(rows::whole(&rows::copied(value)));
     });
 }

@@ -4,8 +4,8 @@ use std::f32::consts::TAU;
 
 use eframe::egui::{self, Align2, Color32, FontId, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, pos2, vec2};
 
-use super::sign;
 use super::theme::Colors;
+use super::{sign, theme};
 use crate::model::{Freshness, Level, Thresholds};
 
 /// Where the arc starts, as a share of a turn from the right, clockwise: lower left.
@@ -66,7 +66,7 @@ pub fn draw(ui: &mut egui::Ui, rect: Rect, size: Size, gauge: &Gauge<'_>, limits
         return;
     }
     let painter = ui.painter();
-    painter.rect_filled(rect, 8.0, colors.card);
+    theme::outline(painter, rect, colors);
     let k = rect.width() / size.points().0;
     let thick = match size {
         Size::Large => 13.0 * k,

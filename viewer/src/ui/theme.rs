@@ -152,7 +152,15 @@ pub(super) fn strip(ui: &egui::Ui) -> egui::Frame {
     egui::Frame::side_top_panel(ui.style()).fill(Color32::TRANSPARENT)
 }
 
-/// A group of things on a ground of its own.
+/// A group of things. It has an outline and no ground of its own, for the same reason.
 pub(super) fn card(colors: &Colors) -> egui::Frame {
-    egui::Frame::new().fill(colors.card).corner_radius(8).inner_margin(10)
+    egui::Frame::new().stroke(Stroke::new(1.0, colors.track)).corner_radius(CARD).inner_margin(10)
 }
+
+/// The outline of a card that is drawn by hand.
+pub(super) fn outline(painter: &egui::Painter, rect: egui::Rect, colors: &Colors) {
+    painter.rect_stroke(rect, CARD, Stroke::new(1.0, colors.track), egui::StrokeKind::Inside);
+}
+
+/// How round a card's corners are.
+const CARD: u8 = 8;

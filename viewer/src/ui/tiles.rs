@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use eframe::egui::{self, Align2, FontId, Rect, vec2};
 
 use super::cpus::grid;
-use super::sign;
 use super::theme::Colors;
+use super::{sign, theme};
 use crate::model::{Cpu, Freshness, Thresholds};
 
 /// The least and the most points across.
@@ -34,7 +34,7 @@ pub fn draw(
         let level = limits.level(cpu.percent);
         let color = colors.aged(colors.level(level), freshness);
         let text = colors.aged(colors.text, freshness);
-        painter.rect_filled(rect, 6.0, colors.card);
+        theme::outline(painter, rect, colors);
         sign::level(painter, rect.min + vec2(10.0, 11.0), 4.0, level, color);
         painter.text(
             rect.min + vec2(18.0, 11.0),

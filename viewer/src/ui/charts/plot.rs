@@ -56,6 +56,8 @@ pub fn draw(ui: &mut egui::Ui, plate: Plate<'_>, lines: &Arc<Vec<Line>>, scene: 
         .height(plate.size.y)
         .min_size(vec2(64.0, 40.0))
         .show_axes([plate.times, true])
+        // The grid and the axes say where it is; a ground of its own would cost as much as all the lines.
+        .show_background(false)
         .grid_color(scene.colors.weak.gamma_multiply(0.5))
         .y_axis_min_width(AXIS_WIDTH)
         .x_grid_spacer(move |input| axes::times(&input, time))

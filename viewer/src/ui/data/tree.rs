@@ -125,7 +125,7 @@ impl Tree<'_> {
     fn node(&self, ui: &mut egui::Ui, parent: &str, name: &str, value: &Value, below: Below) {
         // A slash within a name must not make another path of it.
         let path = format!("{parent}/{}", name.replace('~', "~0").replace('/', "~1"));
-        let title = format!("{name}: {}", short(value));
+        let title = format!("{}: {}", rows::name(name), short(value));
         let below =
             if self.found.is_some_and(|found| found.hits.contains(&address(value))) { Below::All } else { below };
         match value {
