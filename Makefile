@@ -1,9 +1,9 @@
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint fuzz bench bench-viewer screenshots
+.PHONY: help dev test lint check-manifests fuzz bench bench-viewer screenshots
 
 help: ## say what can be made
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 dev: ## run the metrics plugin on this machine's figures
 	cargo run --release -- dev plugins/metrics
@@ -19,6 +19,9 @@ lint: ## what CI checks besides the tests
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --manifest-path fuzz/Cargo.toml -- -D warnings
 	ci/deny
+
+check-manifests: ## build k8s/, and hold it and the Dockerfile against schemas and linters
+	ci/check-manifests
 
 fuzz: ## feed the readers of libraries and ZIPs for ten minutes (needs a nightly compiler)
 	fuzz/run 600
