@@ -27,7 +27,7 @@ pub use ssh::Variables;
 pub enum Command {
     /// Connect there, and drop any other connection.
     Connect(Box<Target>),
-    /// Try again now, whatever is under way.
+    /// Try again now, whatever is under way; what was disconnected, too.
     Retry,
     /// Drop the connection.
     Disconnect,
@@ -92,11 +92,12 @@ impl Drop for Connection {
 }
 
 /// Does what is commanded until nobody can command any more. A command ends what is under way, at whatever point that
-/// is, by dropping it.
+/// is, by dropping it. What was disconnected is kept in mind, to be connected again on demand.
 async fn obey(mut commands: UnboundedReceiver<(Command, u64)>, clock: &Clock, mut feed: Feed, variables: &Variables) {
     let mut target: Option<Box<Target>> = None;
+    let mut wanted = false;
     loop {
-        let command = match &target {
+        let command = match target.as_ref().filter(|_| wanted) {
             None => commands.recv().await,
             Some(target) => tokio::select! {
                 biased;
@@ -107,10 +108,10 @@ async fn obey(mut commands: UnboundedReceiver<(Command, u64)>, clock: &Clock, mu
         let Some((command, generation)) = command else { return };
         feed = feed.of(generation);
         match command {
-            Command::Connect(new) => target = Some(new),
-            Command::Retry => {}
+            Command::Connect(new) => (target, wanted) = (Some(new), true),
+            Command::Retry => wanted = true,
             Command::Disconnect => {
-                target = None;
+                wanted = false;
                 feed.tell(Event::Phase(Phase::Idle));
             }
         }

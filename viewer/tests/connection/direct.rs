@@ -173,6 +173,17 @@ fn a_redis_that_is_away_is_tried_again() {
 }
 
 #[test]
+fn what_was_disconnected_is_connected_again_on_demand() {
+    let server = RedisServer::start();
+    let mut seen = direct(&server.url());
+    seen.until_live();
+    seen.send(Command::Disconnect);
+    seen.until("idle", |seen| seen.state.phase == Phase::Idle);
+    seen.send(Command::Retry);
+    seen.until_live();
+}
+
+#[test]
 fn a_redis_that_hangs_is_noticed() {
     let server = RedisServer::start();
     let writer = Writer::on(&server);
