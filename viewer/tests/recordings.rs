@@ -72,6 +72,30 @@ fn what_can_not_be_played_is_said_with_its_line() {
 }
 
 #[test]
+fn a_file_without_lines_is_not_read_into_memory() {
+    let (_folder, path) = file("");
+    // Nothing is written to it: it has holes.
+    let long = std::fs::File::options().write(true).open(&path).unwrap();
+    long.set_len(65 << 20).unwrap();
+    let began = std::time::Instant::now();
+    assert!(Recording::open(&path).unwrap_err().to_string().contains("neither lines of JSON objects nor a table"));
+    assert!(began.elapsed() < Duration::from_secs(1), "only its start is looked at");
+    let quote = format!("at,a\n2025-11-30T10:00:00Z,\"{}", " ".repeat(65 << 20));
+    assert!(refused(&quote).contains("line 2 is longer than"));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(Recording::open(&pipe).unwrap_err().to_string()));
+    assert!(told.recv_timeout(Duration::from_secs(20)).unwrap().contains("no file"));
+}
+
+#[test]
 fn a_table_s_results_never_look_stale_while_they_come() {
     let (_folder, path) = file("at,a\n2025-11-30T10:00:00Z,1\n2025-11-30T10:00:01Z,1\n");
     let stamps: Vec<Value> =

@@ -20,6 +20,9 @@ const MOST_BYTES: u64 = 1 << 30;
 /// The longest line, in bytes.
 const LONGEST_LINE: u64 = 64 << 20;
 
+/// The longest first row of a table, in bytes: an export's has 1,024 names at most, of 200 bytes each.
+const LONGEST_FIRST_ROW: usize = 1 << 20;
+
 /// A recorded file. As an iterator it gives each result with its distance from the first, in seconds.
 #[derive(Debug)]
 pub struct Recording {
@@ -34,6 +37,9 @@ pub enum Unplayable {
     /// The file can't be read.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// It is a folder, or a pipe that may never end.
+    #[error("it is no file")]
+    NoFile,
     /// It is too long.
     #[error("it has {0} bytes; at most {MOST_BYTES} are played")]
     TooLong(u64),
@@ -76,11 +82,15 @@ impl Recording {
     ///
     /// A file that can't be read, is longer than 1 GiB, or has a line that is no result.
     pub fn open(path: &Path) -> Result<Recording, Unplayable> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        if length > MOST_BYTES {
-            return Err(Unplayable::TooLong(length));
+        // Asked before it is opened: a pipe is opened only once somebody writes to it.
+        let metadata = std::fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Err(Unplayable::NoFile);
         }
+        if metadata.len() > MOST_BYTES {
+            return Err(Unplayable::TooLong(metadata.len()));
+        }
+        let file = File::open(path)?;
         let stamps: Vec<Option<Timestamp>> =
             Results::new(file.try_clone()?)?.map(|result| Ok(result?.0)).collect::<Result<_, Unplayable>>()?;
         if stamps.is_empty() {
@@ -136,20 +146,44 @@ fn period(offsets: &[f64]) -> f64 {
 #[derive(Debug)]
 enum Results {
     Lines(Box<BufReader<File>>, u64),
-    Table(Box<csv::Reader<File>>, Vec<String>),
+    Table(Box<csv::Reader<Rows>>, Vec<String>),
+}
+
+/// A table's bytes, of which only so many are given until the next row is asked for: a quote that nobody closes would
+/// make one row of all.
+#[derive(Debug)]
+struct Rows {
+    file: File,
+    left: u64,
+}
+
+impl Read for Rows {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let read = (&self.file).take(self.left).read(buffer)?;
+        self.left -= read as u64;
+        Ok(read)
+    }
 }
 
 impl Results {
     fn new(mut file: File) -> Result<Results, Unplayable> {
         file.rewind()?;
-        let mut start = BufReader::new(&file);
-        let first = start.fill_buf()?.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+        let length = file.metadata()?.len();
+        let mut start = BufReader::with_capacity(LONGEST_FIRST_ROW, &file);
+        let bytes = start.fill_buf()?;
+        let first = bytes.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+        let has_first_row = bytes.contains(&b'\n') || length <= bytes.len() as u64;
         file.rewind()?;
         match first {
             None => Err(Unplayable::Empty),
             Some(b'{') => Ok(Results::Lines(Box::new(BufReader::new(file)), 0)),
+            Some(_) if !has_first_row => Err(Unplayable::Unknown),
             Some(_) => {
-                let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(file);
+                let rows = Rows { file, left: LONGEST_LINE };
+                let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(rows);
                 // What is no text is no table either.
                 let names: Vec<String> =
                     table.headers().map_err(|_no_text| Unplayable::Unknown)?.iter().map(str::to_owned).collect();
@@ -170,10 +204,17 @@ impl Iterator for Results {
             Results::Lines(lines, number) => next_line(lines, number).transpose(),
             Results::Table(table, names) => {
                 let mut record = csv::StringRecord::new();
+                let line = table.position().line();
+                table.get_mut().left = LONGEST_LINE;
                 match table.read_record(&mut record) {
                     Ok(true) => Some(row(&record, names)),
                     Ok(false) => None,
-                    Err(error) => Some(Err(error.into())),
+                    Err(error) => Some(Err(match error.kind() {
+                        csv::ErrorKind::Io(cause) if cause.kind() == io::ErrorKind::FileTooLarge => {
+                            Unplayable::LongLine(line)
+                        }
+                        _ => error.into(),
+                    })),
                 }
             }
         }
