@@ -45,13 +45,15 @@ pub fn read(file: &Path) -> io::Result<Kept> {
 ///
 /// A folder that can't be made or written to.
 pub fn write(file: &Path, kept: &Kept) -> io::Result<()> {
+    // Where it is a link, as in folders of dotfiles, what it leads to is written.
+    let file = fs::canonicalize(file).unwrap_or_else(|_absent| file.to_owned());
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     // A temporary file is readable by its owner alone, and stays so under its new name.
     let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
     temporary.write_all(&serde_json::to_vec_pretty(kept)?)?;
     temporary.as_file().sync_all()?;
-    temporary.persist(file)?;
+    temporary.persist(&file)?;
     Ok(())
 }
 
@@ -67,6 +69,19 @@ mod tests {
         let profile = Profile { name: "a".to_owned(), ..Profile::default() };
         let kept = Kept { profiles: vec![profile.clone()], last: Some(profile), ..Kept::default() };
         write(&file, &kept).unwrap();
+        assert_eq!(read(&file).unwrap(), kept);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("mine.json"), folder.path().join("viewer.json"));
+        fs::write(&file, "{}").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let kept = Kept { last: Some(Profile::default()), ..Kept::default() };
+        write(&link, &kept).unwrap();
+        assert!(link.is_symlink());
         assert_eq!(read(&file).unwrap(), kept);
     }
 
