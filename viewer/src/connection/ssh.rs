@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::pin::Pin;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub(super) struct Ssh {
 
 /// What the newest `ssh` has said on its standard error.
 struct Said {
-    words: Arc<Mutex<Vec<u8>>>,
+    words: Words,
     /// Closed once there is no more.
     ended: watch::Receiver<()>,
 }
@@ -57,9 +57,17 @@ struct Said {
 /// An `ssh` that goes with the connection.
 struct Joined {
     bytes: Join<ChildStdout, ChildStdin>,
-    /// Killed when this is dropped, with all that it has started.
-    child: Child,
+    /// Whether something has come back: then `ssh` is through.
+    through: bool,
+    words: Words,
+    _process: Process,
 }
+
+/// What is said on standard error.
+type Words = Arc<Mutex<Vec<u8>>>;
+
+/// A running `ssh`. Dropping it kills it, with all that it has started.
+struct Process(Child);
 
 impl Ssh {
     pub fn new(alias: &str, address: &Address, variables: &Variables) -> Ssh {
@@ -72,16 +80,15 @@ impl Ssh {
     /// What the alias stands for, as the user's configuration has it: `me@host:22`, and through what.
     pub async fn resolve(&self) -> Result<String, Fault> {
         let mut ssh = command(&self.variables);
-        ssh.args(["-G", "--", &self.alias]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let output = match tokio::time::timeout(RESOLVE_WITHIN, ssh.output()).await {
+        ssh.args(["-G", "--", &self.alias]);
+        let (status, printed, said) = match tokio::time::timeout(RESOLVE_WITHIN, output(ssh)).await {
             Ok(Ok(output)) => output,
             Ok(Err(error)) => return Err(not_started(&error)),
             // It only informs: the connection itself says what is wrong.
             Err(_) => return Ok(self.alias.clone()),
         };
-        let printed = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            return Err(words::read(&String::from_utf8_lossy(&output.stderr), &self.alias, &self.place));
+        if !status.success() {
+            return Err(words::read(&said, &self.alias, &self.place));
         }
         let value =
             |name: &str| printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(printable);
@@ -125,8 +132,11 @@ impl Ssh {
         else {
             return Err(io::Error::other("ssh has no pipes"));
         };
-        *self.said() = listen(errors);
-        let mut joined = Joined { bytes: tokio::io::join(output, input), child };
+        let said = listen(errors);
+        let words = said.words.clone();
+        *self.said() = said;
+        let bytes = tokio::io::join(output, input);
+        let mut joined = Joined { bytes, through: false, words, _process: Process(child) };
         if self.tls {
             return Ok(Box::new(joined));
         }
@@ -138,8 +148,6 @@ impl Ssh {
         match answer.as_str() {
             "" => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "ssh has ended")),
             line if line.starts_with('+') || line.starts_with("-NOAUTH") || line.starts_with("-LOADING") => {
-                // A banner or a warning; what is said from here on explains an end.
-                self.said().words.lock().unwrap_or_else(PoisonError::into_inner).clear();
                 Ok(Box::new(joined))
             }
             line if line.starts_with('-') => Err(io::Error::other(printable(line))),
@@ -164,6 +172,8 @@ fn command(variables: &Variables) -> Command {
         });
     }
     command.envs(variables.iter().map(|(name, value)| (name, value)));
+    // It is for the store alone, and `ssh` hands its variables on to whatever its configuration starts.
+    command.env_remove("REDIS_PASSWORD");
     // What it starts, such as the ssh to a jump host, ends with it.
     #[cfg(unix)]
     command.process_group(0);
@@ -174,6 +184,24 @@ fn command(variables: &Variables) -> Command {
         command.creation_flags(CREATE_NO_WINDOW);
     }
     command
+}
+
+/// Runs it to its end; gives what it has printed, and said on standard error.
+async fn output(mut ssh: Command) -> io::Result<(ExitStatus, String, String)> {
+    let child = ssh.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut process = Process(child);
+    let (output, errors) = (process.0.stdout.take(), process.0.stderr.take());
+    let (printed, said) = tokio::try_join!(text(output), text(errors))?;
+    Ok((process.0.wait().await?, printed, said))
+}
+
+/// All that comes through a pipe.
+async fn text(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).await?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Why `ssh` can't be started, as a fault.
@@ -188,7 +216,7 @@ fn not_started(error: &io::Error) -> Fault {
 
 /// Keeps what is said, up to a bound, so that the pipe never fills up.
 fn listen(mut errors: ChildStderr) -> Said {
-    let words: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let words = Words::default();
     let (end, ended) = watch::channel(());
     let kept = words.clone();
     tokio::spawn(async move {
@@ -219,17 +247,17 @@ async fn first_line(stream: &mut Joined) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
 }
 
-impl Drop for Joined {
+impl Drop for Process {
     /// `ssh` itself is killed by its handle. The `ssh` to a jump host, and a dialog that it has opened, would stay.
     fn drop(&mut self) {
         // No id: it has ended and been waited for, and the number may be another's by now.
         #[cfg(unix)]
-        if let Some(group) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+        if let Some(group) = self.0.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
             // It fails only where nobody is left.
             rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
         }
         #[cfg(not(unix))]
-        self.child.start_kill().ok();
+        self.0.start_kill().ok();
     }
 }
 
@@ -239,7 +267,14 @@ impl AsyncRead for Joined {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.bytes).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.bytes).poll_read(context, buffer);
+        if !self.through && buffer.filled().len() > before {
+            self.through = true;
+            // A banner or a warning; what is said from here on explains an end.
+            self.words.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+        read
     }
 }
 

@@ -88,6 +88,19 @@ fn a_new_hosts_key_is_asked_for() {
 }
 
 #[test]
+fn what_the_configuration_starts_ends_with_the_attempt() {
+    let Some(sshd) = Sshd::start() else { return };
+    let started = sshd.path("started");
+    sshd.add_to_config(&format!("Match exec \"echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600\"", started.display()));
+    let mut seen = Seen::connecting(profile("", "good"), Secret::None, sshd.variables());
+    seen.until("the program", |_| started.exists());
+    assert_eq!(seen.state.phase, Phase::Resolving);
+    let process: u32 = fs::read_to_string(&started).unwrap().trim().parse().unwrap();
+    seen.send(Command::Disconnect);
+    seen.until("idle, without the program", |seen| seen.state.phase == Phase::Idle && !is_running(process));
+}
+
+#[test]
 fn a_dialog_ends_with_the_attempt_also_behind_a_jump_host() {
     let Some(sshd) = Sshd::start() else { return };
     with_passphrase(&sshd, "open sesame");

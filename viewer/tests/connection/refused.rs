@@ -121,6 +121,24 @@ fn a_password_is_asked_for_once_and_then_used() {
 }
 
 #[test]
+fn what_ssh_says_on_the_way_hides_no_refusal_behind_it() {
+    let Some(sshd) = Sshd::start() else { return };
+    let talks = format!("sh -c 'echo The tunnel is up >&2; exec {} -W %h:%p good'", sshd.path("bin/ssh").display());
+    sshd.add_to_config(&format!("Host talkative\n ProxyCommand {talks}"));
+    let server = RedisServer::options().tls().password("secret").start();
+    let address = format!("rediss://localhost:{}", server.tls_port());
+    let mut target = profile(&address, "talkative").target(Secret::Text("wrong".to_owned())).unwrap();
+    target.address = target.address.with_tls(server.tls_files());
+    let mut seen = Seen::connecting_to(target, sshd.variables());
+    let (why, _) = seen.failed(Step::Login);
+    assert!(why.contains("wrong user name or password"), "{why}");
+    seen.until("needs you", |seen| seen.state.phase == Phase::NeedsYou);
+    let no_redis = format!("redis://127.0.0.1:{}", sshd.port());
+    let (_seen, why, _) = refused(&sshd, &no_redis, "talkative", Step::Reach);
+    assert!(why.contains("SSH-2.0"), "{why}");
+}
+
+#[test]
 fn a_target_shows_no_secret() {
     let target: Target = profile("redis://127.0.0.1:1", "").target(Secret::Text("hunter2".to_owned())).unwrap();
     assert!(!format!("{:?}", Command::Connect(Box::new(target))).contains("hunter2"));

@@ -60,6 +60,16 @@ fn ssh_is_called_as_documented_and_asks_this_program() {
 }
 
 #[test]
+fn the_stores_password_is_not_handed_to_ssh() {
+    let Some(sshd) = Sshd::start() else { return };
+    let mut variables = sshd.variables();
+    variables.push(("REDIS_PASSWORD".into(), "hunter2".into()));
+    let mut seen = Seen::connecting(profile("redis://127.0.0.1:1", "good"), Secret::None, variables);
+    seen.failed(Step::Reach);
+    assert!(!sshd.environment().contains("hunter2"));
+}
+
+#[test]
 fn a_killed_ssh_is_replaced() {
     let Some(sshd) = Sshd::start() else { return };
     let server = RedisServer::start();
