@@ -1,16 +1,19 @@
 //! The host: loads handlers from shared libraries, calls them when data changes, and commits what they return.
 //!
 //! The modules stand in the order of the data's way: [`config`] says what to do, [`trigger`] gives events,
-//! [`plugin`] gives the handler, [`worker`] joins them and commits, [`status`], [`metrics`] and [`http`] tell how it
+//! [`plugin`] gives the handler, [`worker`] joins them and commits (for a pattern of keys [`fleet`] does), [`status`], [`metrics`] and [`http`] tell how it
 //! goes; [`command`] holds what the program can be asked to do.
 
 pub mod config;
 pub mod logging;
+pub mod pattern;
 pub mod trigger;
 
 pub mod plugin;
 
 pub mod worker;
+
+pub mod fleet;
 
 pub mod http;
 pub mod metrics;

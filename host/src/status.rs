@@ -25,6 +25,12 @@ pub struct Status {
     pub trigger: &'static str,
     /// Seconds between looks.
     pub period: f64,
+    /// Keys that match the pattern, where the host works on one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<usize>,
+    /// How many of them have their env in memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub envs: Option<usize>,
     /// Calls since the start, failed ones included.
     pub calls: u64,
     /// Failed calls since the start.
@@ -125,6 +131,8 @@ impl Board {
             plugin: None,
             trigger: "",
             period: period.as_secs_f64(),
+            keys: None,
+            envs: None,
             calls: 0,
             failures: 0,
             last_error: None,
@@ -162,11 +170,30 @@ impl Board {
     }
 
     pub(crate) fn failed(&self, key: &str, took: Duration, failure: &Failure) {
+        self.lock().status.count_calls(1, took);
+        self.failed_at(key, failure.kind.as_str(), &failure.to_string());
+    }
+
+    /// Something failed at a key, a call or what comes before it.
+    pub(crate) fn failed_at(&self, key: &str, kind: &'static str, why: &str) {
         let status = &mut self.lock().status;
-        status.count_calls(1, took);
         status.failures += 1;
-        let message = format!("key {key}: {failure}");
-        status.last_error = Some(LastError { at: now(), kind: failure.kind.as_str(), message });
+        status.last_error = Some(LastError { at: now(), kind, message: format!("key {key}: {why}") });
+    }
+
+    /// The store can't be used now; told to whoever asks, and to the log where it is news.
+    pub(crate) fn unavailable(&self, error: &store::Error) {
+        if self.enter(State::StoreUnavailable, Some(error.to_string())) != State::StoreUnavailable {
+            tracing::warn!("not ready: {error}");
+        }
+    }
+
+    /// A thread holds so many keys and envs now, and held so many `before`.
+    pub(crate) fn holds(&self, before: [usize; 2], now: [usize; 2]) {
+        let status = &mut self.lock().status;
+        for ((total, before), now) in [&mut status.keys, &mut status.envs].into_iter().zip(before).zip(now) {
+            *total = Some(total.unwrap_or_default() - before + now);
+        }
     }
 
     /// This version of the plugin is the one that is called.

@@ -18,7 +18,6 @@ use store::{Cause, Group, Keys, Saved, Store};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use self::backoff::Backoff;
 use self::call::Pace;
 use self::commit::{Sent, answered};
 use self::version::{Version, open};
@@ -26,16 +25,17 @@ use crate::plugin::{Arrival, Loaded, NotLoaded};
 use crate::status::{Board, State};
 use crate::trigger::Trigger;
 
+pub(crate) use self::backoff::Backoff;
 pub use self::call::Outcome;
 
 /// How often `{out}:status` is written where nothing else causes it.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// How long after a call `{out}:status` is written, so that many calls cause one writing.
 const STATUS_DELAY: Duration = Duration::from_secs(1);
 
 /// How long `{out}:status` outlives a host that is gone, or is busy with a long call.
-const STATUS_LIFE: Duration = Duration::from_secs(60);
+pub(crate) const STATUS_LIFE: Duration = Duration::from_secs(60);
 
 /// What a worker works on.
 pub struct Job {

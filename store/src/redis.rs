@@ -3,6 +3,7 @@
 mod connection;
 mod fault;
 mod group;
+mod many;
 mod tls;
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::redis::streams::StreamRangeReply;
-use ::redis::{Script, cmd};
+use ::redis::{Script, ScriptInvocation, cmd};
 
 use crate::address::Server;
 use crate::commit::{Commit, Committed, Entry, Saved, parse_sequence};
@@ -37,8 +38,8 @@ impl Redis {
         Redis { connection: Connection::new(server, options) }
     }
 
-    pub async fn watch(&self, keys: &[&str]) -> Outcome<Watch> {
-        self.connection.watch(keys).await
+    pub async fn watch(&self, watch: Watch) -> Outcome<Watch> {
+        self.connection.watch(watch).await
     }
 
     pub async fn now(&self) -> Outcome<SystemTime> {
@@ -76,43 +77,10 @@ impl Redis {
     }
 
     pub async fn commit(&self, commit: &Commit<'_>) -> Outcome<Committed> {
-        let keys = commit.keys;
-        let mut script = COMMIT.key(&keys.output);
-        script.key(&keys.env).key(&keys.history);
-        script.arg(commit.sequence).arg(commit.next_sequence()?).arg(commit.history_length);
-        for (name, value) in commit.fields() {
-            script.arg(name).arg(value);
-        }
-        script.arg(commit.outputs.len()).arg(&commit.outputs);
-        match commit.output_stream {
-            Some(stream) => script.arg("1").key(stream),
-            None => script.arg(""),
-        };
-        match &commit.dead {
-            Some(dead) => {
-                script.key(&keys.dead).arg(dead.most);
-                script.arg("data").arg(dead.data).arg("reason").arg(dead.reason);
-                script.arg("attempts").arg(dead.attempts).arg("at").arg(dead.at)
-            }
-            None => script.arg(""),
-        };
-        match &commit.taken {
-            Some(Taken { group, ids }) => {
-                script.key(&group.stream).arg(&group.name).arg(&group.consumer);
-                script.arg(ids.len()).arg(ids)
-            }
-            None => script.arg(""),
-        };
-        let (word, detail): (String, Vec<u8>) =
-            self.connection.use_for(&keys.output, async |server| script.invoke_async(server).await).await?;
-        let text = String::from_utf8_lossy(&detail).into_owned();
-        match word.as_str() {
-            "applied" => Ok(Committed::Applied),
-            "refused" => Ok(Committed::Refused { sequence: parse_sequence(&detail)? }),
-            "claimed" => Ok(Committed::Claimed),
-            "wrong type" => Err(Cause::WrongType { key: text }),
-            _ => Err(Cause::Corrupt(text)),
-        }
+        let script = invocation(commit)?;
+        let answer =
+            self.connection.use_for(&commit.keys.output, async |server| script.invoke_async(server).await).await?;
+        settled(answer)
     }
 
     pub async fn history(&self, keys: &Keys, newest: usize) -> Outcome<Vec<Entry>> {
@@ -131,5 +99,49 @@ impl Redis {
         let mut unlink = cmd("DEL");
         unlink.arg(&keys.all()[..]);
         self.connection.use_for(&keys.output, async |server| unlink.exec_async(server).await).await
+    }
+}
+
+/// The script with what a commit gives it.
+fn invocation(commit: &Commit<'_>) -> Outcome<ScriptInvocation<'static>> {
+    let keys = commit.keys;
+    let mut script = COMMIT.key(&keys.output);
+    script.key(&keys.env).key(&keys.history);
+    script.arg(commit.sequence).arg(commit.next_sequence()?).arg(commit.history_length);
+    for (name, value) in commit.fields() {
+        script.arg(name).arg(value);
+    }
+    script.arg(commit.outputs.len()).arg(&commit.outputs);
+    match commit.output_stream {
+        Some(stream) => script.arg("1").key(stream),
+        None => script.arg(""),
+    };
+    match &commit.dead {
+        Some(dead) => {
+            script.key(&keys.dead).arg(dead.most);
+            script.arg("data").arg(dead.data).arg("reason").arg(dead.reason);
+            script.arg("attempts").arg(dead.attempts).arg("at").arg(dead.at)
+        }
+        None => script.arg(""),
+    };
+    match &commit.taken {
+        Some(Taken { group, ids }) => {
+            script.key(&group.stream).arg(&group.name).arg(&group.consumer);
+            script.arg(ids.len()).arg(ids)
+        }
+        None => script.arg(""),
+    };
+    Ok(script)
+}
+
+/// What the script says.
+fn settled((word, detail): (String, Vec<u8>)) -> Outcome<Committed> {
+    let text = String::from_utf8_lossy(&detail).into_owned();
+    match word.as_str() {
+        "applied" => Ok(Committed::Applied),
+        "refused" => Ok(Committed::Refused { sequence: parse_sequence(&detail)? }),
+        "claimed" => Ok(Committed::Claimed),
+        "wrong type" => Err(Cause::WrongType { key: text }),
+        _ => Err(Cause::Corrupt(text)),
     }
 }

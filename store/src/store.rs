@@ -108,10 +108,84 @@ impl Store {
     /// lives, an operation that has to make the connection anew fails likewise where the server has stopped to do it.
     pub async fn watch(&self, keys: &[&str]) -> Result<Watch, Error> {
         let outcome = match self.backend.as_ref() {
-            Backend::Redis(redis) => redis.watch(keys).await,
+            Backend::Redis(redis) => redis.watch(Watch::new(keys)).await,
             Backend::Sqlite(_) => Err(Cause::Unsupported("a SQLite file tells nobody of writes".to_owned())),
         };
         self.told(outcome, || format!("watch keys {keys:?}"))
+    }
+
+    /// Asks to be told of each write to keys that begin with `prefix`, as [`watch`](Store::watch) does for some keys. What
+    /// is not asked for is kept, each key once.
+    ///
+    /// # Errors
+    ///
+    /// As [`watch`](Store::watch).
+    pub async fn watch_prefix(&self, prefix: &str) -> Result<Watch, Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.watch(Watch::of_prefix(prefix)).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("watch keys that begin with {prefix:?}"))
+    }
+
+    /// Some of the keys that hold plain bytes and match a pattern of Redis
+    /// (<https://redis.io/docs/latest/commands/keys/>), and the cursor to go on from, which begins and ends with 0. Looks
+    /// at about so many keys. A key may come twice; one that is there from beginning to end comes at least once.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::Cause::Unsupported) on SQLite; the store fails.
+    pub async fn keys_like(&self, pattern: &str, cursor: u64, about: usize) -> Result<(Vec<String>, u64), Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.keys_like(pattern, cursor, about).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("look for keys {pattern:?}"))
+    }
+
+    /// The bytes under each of the keys; none also where a key holds something else.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys_like`](Store::keys_like).
+    pub async fn read_each(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.read_each(keys).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("read {} keys", keys.len()))
+    }
+
+    /// What the last commit left, of each output by itself; see [`saved`](Store::saved).
+    ///
+    /// # Errors
+    ///
+    /// As [`keys_like`](Store::keys_like), where nothing is known of any of them.
+    pub async fn saved_each(&self, keys: &[&Keys]) -> Result<Vec<Result<Option<Saved>, Error>>, Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.saved_each(keys).await,
+            Err(cause) => Err(cause),
+        };
+        let each = self.told(outcome, || format!("read {} envs", keys.len()))?;
+        let told = |(outcome, keys): (_, &&Keys)| self.told(outcome, || format!("read env {:?}", keys.env));
+        Ok(each.into_iter().zip(keys).map(told).collect())
+    }
+
+    /// Commits of several outputs, each by itself all or nothing; see [`commit`](Store::commit).
+    ///
+    /// # Errors
+    ///
+    /// As [`keys_like`](Store::keys_like), where nothing is known of any of them.
+    pub async fn commit_each(&self, commits: &[Commit<'_>]) -> Result<Vec<Result<Committed, Error>>, Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.commit_each(commits).await,
+            Err(cause) => Err(cause),
+        };
+        let each = self.told(outcome, || format!("commit to {} keys", commits.len()))?;
+        let told = |(outcome, commit): (_, &Commit<'_>)| {
+            self.told(outcome, || format!("commit to key {:?}", commit.keys.output))
+        };
+        Ok(each.into_iter().zip(commits).map(told).collect())
     }
 
     /// The bytes under `key`, or `None` where there are none.
@@ -308,7 +382,9 @@ impl Store {
     fn redis(&self) -> Outcome<&Redis> {
         match self.backend.as_ref() {
             Backend::Redis(redis) => Ok(redis),
-            Backend::Sqlite(_) => Err(Cause::Unsupported("a SQLite file has no consumer groups".to_owned())),
+            Backend::Sqlite(_) => {
+                Err(Cause::Unsupported("a SQLite file has neither consumer groups nor patterns of keys".to_owned()))
+            }
         }
     }
 

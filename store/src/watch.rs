@@ -14,7 +14,8 @@ pub enum Change {
     Written(String),
     /// The connection is gone: nothing is told until an operation has made a new one.
     Lost,
-    /// There is a new connection, and writes are told again. Those in between were not: read the keys.
+    /// There is a new connection, and writes are told again. Those in between were not: read the keys. (Of a prefix also
+    /// told where the database was emptied.)
     Restored,
 }
 
@@ -25,17 +26,27 @@ pub struct Watch {
     board: Arc<Board>,
 }
 
-/// What has not been told yet: a mark a key, so that it can't grow while nobody asks.
+/// What has not been told yet: each key once, so that it can't grow beyond the keys while nobody asks.
 #[derive(Debug)]
 pub(crate) struct Board {
-    keys: Vec<String>,
+    watched: Watched,
     pending: Mutex<Pending>,
     news: Notify,
 }
 
+/// Which writes count.
+#[derive(Debug)]
+enum Watched {
+    /// Those to these keys.
+    Keys(Vec<String>),
+    /// Those to all keys that begin so.
+    Prefix(String),
+}
+
 #[derive(Debug, Default)]
 struct Pending {
-    written: BTreeSet<usize>,
+    written: BTreeSet<String>,
+
     lost: bool,
     restored: bool,
     link: Link,
@@ -55,8 +66,15 @@ enum Link {
 
 impl Watch {
     pub(crate) fn new(keys: &[&str]) -> Watch {
-        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
-        Watch { board: Arc::new(Board { keys, pending: Mutex::default(), news: Notify::new() }) }
+        Watch::of(Watched::Keys(keys.iter().map(|key| (*key).to_owned()).collect()))
+    }
+
+    pub(crate) fn of_prefix(prefix: &str) -> Watch {
+        Watch::of(Watched::Prefix(prefix.to_owned()))
+    }
+
+    fn of(watched: Watched) -> Watch {
+        Watch { board: Arc::new(Board { watched, pending: Mutex::default(), news: Notify::new() }) }
     }
 
     pub(crate) fn board(&self) -> Weak<Board> {
@@ -78,7 +96,10 @@ impl Board {
     /// What the server has to tell of: the shortest of the keys that begin alike, since it refuses prefixes that
     /// overlap.
     pub fn prefixes(&self) -> Vec<&str> {
-        let mut sorted: Vec<&str> = self.keys.iter().map(String::as_str).collect();
+        let mut sorted: Vec<&str> = match &self.watched {
+            Watched::Keys(keys) => keys.iter().map(String::as_str).collect(),
+            Watched::Prefix(prefix) => vec![prefix],
+        };
         sorted.sort_unstable();
         let mut prefixes: Vec<&str> = Vec::new();
         for key in sorted {
@@ -101,9 +122,14 @@ impl Board {
         }
         match push.kind {
             PushKind::Invalidate => self.mark(|pending| match push.data.first() {
-                Some(Value::Array(written)) => pending.written.extend(written.iter().filter_map(|key| self.place(key))),
+                Some(Value::Array(written)) => {
+                    pending.written.extend(written.iter().filter_map(|key| self.watched(key)))
+                }
                 // All keys at once: the database was flushed.
-                _ => pending.written.extend(0..self.keys.len()),
+                _ => match &self.watched {
+                    Watched::Keys(keys) => pending.written.extend(keys.iter().cloned()),
+                    Watched::Prefix(_) => pending.restored = true,
+                },
             }),
             PushKind::Disconnection => self.lost(),
             _ => {}
@@ -127,9 +153,14 @@ impl Board {
         });
     }
 
-    fn place(&self, key: &Value) -> Option<usize> {
+    fn watched(&self, key: &Value) -> Option<String> {
         let Value::BulkString(bytes) = key else { return None };
-        self.keys.iter().position(|watched| watched.as_bytes() == bytes)
+        let key = std::str::from_utf8(bytes).ok()?;
+        let counts = match &self.watched {
+            Watched::Keys(keys) => keys.iter().any(|watched| watched == key),
+            Watched::Prefix(prefix) => key.starts_with(prefix),
+        };
+        counts.then(|| key.to_owned())
     }
 
     fn mark(&self, mark: impl FnOnce(&mut Pending)) {
@@ -145,7 +176,7 @@ impl Board {
         if std::mem::take(&mut pending.restored) {
             return Some(Change::Restored);
         }
-        pending.written.pop_first().and_then(|place| self.keys.get(place)).map(|key| Change::Written(key.clone()))
+        pending.written.pop_first().map(Change::Written)
     }
 
     /// A plain mutex: it is held for a few marks only, never across an await.

@@ -5,11 +5,13 @@ use clap::Args;
 use std::process::ExitCode;
 use std::sync::Arc;
 use store::Store;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{runtime, runtime_beside, stop_signal};
 use crate::config::{Config, Flags, Triggers, VARIABLES_WITHOUT_FLAGS, variable};
-use crate::plugin::{Loader, Source, Watch};
+use crate::fleet::{self, Fleet};
+use crate::pattern::Pattern;
+use crate::plugin::{Loaded, Loader, Source, Watch};
 use crate::status::Board;
 use crate::trigger::{Poll, Push, Stream, Timer, Trigger};
 use crate::worker::{Job, Worker};
@@ -33,7 +35,7 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
     logging::start(config.log_format, variable("RUST_LOG").as_deref());
 
     let runtime = match config.trigger {
-        Triggers::Stream { .. } => runtime_beside()?,
+        Triggers::Stream(_) => runtime_beside()?,
         _ => runtime()?,
     };
     let ended = runtime.block_on(until_stopped(config));
@@ -45,14 +47,14 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// Loads the plugin, and works while another thread looks for new versions of it.
-async fn until_stopped(config: Config) -> Result<()> {
+async fn until_stopped(mut config: Config) -> Result<()> {
     let mut stop = stop_signal()?;
     let board = Arc::new(Board::new(&config.handler.symbol, config.period));
     if let Some(address) = &config.http {
         http::serve(address, Arc::clone(&board))?;
     }
     let signatures = if config.loading.trust.public_key.is_some() { "checked" } else { "not checked" };
-    let loader = Arc::new(Loader::new(config.loading, config.handler, logging::plugin_sink())?);
+    let loader = Arc::new(Loader::new(config.loading.clone(), config.handler.clone(), logging::plugin_sink())?);
     let mut source = Source::new(config.plugin.clone(), &loader);
     let found = tokio::select! {
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
@@ -72,14 +74,33 @@ async fn until_stopped(config: Config) -> Result<()> {
         output_key = config.output.output,
         "starting"
     );
+    let (sender, arrivals) = mpsc::channel(1);
+    let watch =
+        config.reload_period.map(|period| Watch::start(source, Arc::clone(&loader), period, sender)).transpose()?;
+    match config.pattern.take() {
+        Some((input, output)) => fleet(config, input, output, plugin, board, stop)?.run(arrivals).await,
+        None => {
+            let (worker, trigger) = worker(config, plugin, board, stop)?;
+            worker.run(trigger, arrivals).await;
+        }
+    }
+    if let Some(watch) = watch {
+        watch.end();
+    }
+    Ok(())
+}
+
+/// The handler on one key or stream.
+fn worker(config: Config, plugin: Loaded, board: Arc<Board>, stop: watch::Receiver<bool>) -> Result<(Worker, Trigger)> {
     let store = Store::new(config.store, config.credentials);
     let (input, output) = (config.input_key.as_str(), config.output);
-    let (trigger, group) = match config.trigger {
+    let (trigger, streams) = match config.trigger {
         Triggers::Poll => (Trigger::Poll(Poll::new(input, config.period)), None),
         Triggers::Push => (Trigger::Push(Push::new(input, config.period)), None),
         Triggers::Timer => (Trigger::Timer(Timer::new(&output.output, config.period)), None),
-        Triggers::Stream { group, batch, claim_idle } => {
-            (Trigger::Stream(Stream::new(&store, group.clone(), batch, claim_idle)), Some(group))
+        Triggers::Stream(streams) => {
+            let stream = Stream::new(&store, streams.group.clone(), streams.batch, streams.claim_idle);
+            (Trigger::Stream(stream), Some(streams))
         }
     };
     let job = Job {
@@ -88,18 +109,33 @@ async fn until_stopped(config: Config) -> Result<()> {
         input_key: config.input_key,
         output,
         history_length: config.history_length,
-        group,
         output_stream: config.output_stream,
-        max_attempts: config.max_attempts,
-        dead_max: config.dead_max,
+        max_attempts: streams.as_ref().map_or(1, |streams| streams.max_attempts),
+        dead_max: streams.as_ref().map_or(0, |streams| streams.dead_max),
+        group: streams.map(|streams| streams.group),
     };
-    let worker = Worker::new(job, plugin, board, stop, |_| {})?;
-    let (sender, arrivals) = mpsc::channel(1);
-    let watch =
-        config.reload_period.map(|period| Watch::start(source, Arc::clone(&loader), period, sender)).transpose()?;
-    worker.run(trigger, arrivals).await;
-    if let Some(watch) = watch {
-        watch.end();
-    }
-    Ok(())
+    Ok((Worker::new(job, plugin, board, stop, |_| {})?, trigger))
+}
+
+/// The handler on all keys of a pattern.
+fn fleet(
+    config: Config,
+    input: Pattern,
+    output: Pattern,
+    plugin: Loaded,
+    board: Arc<Board>,
+    stop: watch::Receiver<bool>,
+) -> Result<Fleet> {
+    let store = Store::new(config.store, config.credentials);
+    let job = fleet::Job {
+        address: (store.address().host().to_owned(), store.address().port()),
+        store,
+        input,
+        output,
+        history_length: config.history_length,
+        period: config.period,
+        push: config.trigger == Triggers::Push,
+        env_idle: config.env_idle,
+    };
+    Fleet::start(job, plugin, board, stop)
 }

@@ -11,7 +11,7 @@ use super::trust::writable_by_others;
 use super::{Found, HandlerName, Loaded, PrivateFolder, Trust, Unpacked, ZIP_MAX_BYTES, find};
 
 /// How plugins are loaded.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Loading {
     /// Where the private folder is made; none for the temporary folder.
     pub state_dir: Option<PathBuf>,

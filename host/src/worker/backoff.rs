@@ -7,12 +7,12 @@ const LONGEST: Duration = Duration::from_secs(2);
 
 /// Doubles from 50 ms to 2 s: a store that is back is used within that.
 #[derive(Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     last: Duration,
 }
 
 impl Backoff {
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         self.last = (self.last * 2).clamp(FIRST, LONGEST);
         self.last
     }

@@ -59,9 +59,13 @@ impl Connection {
         Connection { server, options, watching: std::sync::Mutex::default(), state: Mutex::default() }
     }
 
-    /// Makes a new connection that also tells of writes to `keys`.
-    pub async fn watch(&self, keys: &[&str]) -> Outcome<Watch> {
-        let watch = Watch::new(keys);
+    /// How long an answer may take.
+    pub fn answer_within(&self) -> Duration {
+        self.options.answer_within
+    }
+
+    /// Makes a new connection that also tells of the writes that `watch` wants to know of.
+    pub async fn watch(&self, watch: Watch) -> Outcome<Watch> {
         if let Some(former) = self.set_watching(watch.board()).upgrade() {
             former.lost();
         }

@@ -152,9 +152,9 @@ pub(super) fn strip(ui: &egui::Ui) -> egui::Frame {
     egui::Frame::side_top_panel(ui.style()).fill(Color32::TRANSPARENT)
 }
 
-/// A group of things. It has an outline and no ground of its own, for the same reason.
+/// A group of things. It has an outline, which is part of its margin, and no ground of its own, for the same reason.
 pub(super) fn card(colors: &Colors) -> egui::Frame {
-    egui::Frame::new().stroke(Stroke::new(1.0, colors.track)).corner_radius(CARD).inner_margin(10)
+    egui::Frame::new().stroke(Stroke::new(1.0, colors.track)).corner_radius(CARD).inner_margin(9)
 }
 
 /// The outline of a card that is drawn by hand.

@@ -1,0 +1,229 @@
+//! One handler on all keys of a pattern, each with an env of its own.
+//!
+//! A look through the keys, and the server's telling of writes, say which keys are to be read; each goes to the thread
+//! that it belongs to (`shard`), which reads, calls and commits for its keys in pipelines. So calls of one key run in
+//! order, those of different keys side by side, and of a key that is written faster than it is read the newest value
+//! counts.
+
+mod due;
+mod shard;
+mod versions;
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use store::{Cause, Keys, Store, Watch};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use self::due::Due;
+use self::shard::Shard;
+use self::versions::Versions;
+use crate::pattern::Pattern;
+use crate::plugin::{Arrival, Loaded};
+use crate::status::{Board, State};
+use crate::worker::{Backoff, HEARTBEAT, STATUS_LIFE};
+
+/// About how many keys a step of a look goes over.
+const STEP: usize = 1000;
+
+/// The most threads that call handlers.
+const MOST_SHARDS: usize = 16;
+
+/// What is done with a pattern's keys.
+#[derive(Clone)]
+pub struct Job {
+    /// Where data lies.
+    pub store: Store,
+    /// The store's host name and port, for the handler's context.
+    pub address: (String, u16),
+    /// The keys that are read.
+    pub input: Pattern,
+    /// The keys that are written.
+    pub output: Pattern,
+    /// How many results each key's history keeps.
+    pub history_length: usize,
+    /// The time between looks through the keys.
+    pub period: Duration,
+    /// Whether the server is asked to tell of writes.
+    pub push: bool,
+    /// After how long an env that was not touched leaves memory.
+    pub env_idle: Duration,
+}
+
+/// Works on the keys of a pattern.
+pub struct Fleet {
+    job: Job,
+    /// The output pattern as if it were a key: the host's status lies beside it.
+    keys: Keys,
+    board: Arc<Board>,
+    versions: Arc<Versions>,
+    stop: watch::Receiver<bool>,
+    shards: Vec<(Arc<Due>, JoinHandle<()>)>,
+    watching: Watching,
+}
+
+/// Whether the server tells of writes.
+enum Watching {
+    NotYet,
+    Told(Watch),
+    No,
+}
+
+impl Fleet {
+    /// Starts the threads. `stop` turns true when they shall end.
+    ///
+    /// # Errors
+    ///
+    /// A thread can't be started.
+    pub fn start(job: Job, plugin: Loaded, board: Arc<Board>, stop: watch::Receiver<bool>) -> Result<Fleet> {
+        let versions = Arc::new(Versions::new(plugin, Arc::clone(&board)));
+        let keys = Keys::of(&job.output.with("*"))?;
+        let count = thread::available_parallelism().map_or(1, usize::from).min(MOST_SHARDS);
+        let shards = (0..count)
+            .map(|number| {
+                let due = Arc::new(Due::default());
+                let (job, board, versions) = (job.clone(), Arc::clone(&board), Arc::clone(&versions));
+                let (stop, keys) = (stop.clone(), Arc::clone(&due));
+                let start = move || Shard::new(job, board, versions, keys).run(stop);
+                let thread = thread::Builder::new().name(format!("shard-{number}")).spawn(start);
+                Ok((due, thread.context("can't start a thread that calls the handler")?))
+            })
+            .collect::<Result<_>>()?;
+        let watching = if job.push { Watching::NotYet } else { Watching::No };
+        Ok(Fleet { job, keys, board, versions, stop, shards, watching })
+    }
+
+    /// Works until it is told to stop. New versions of the plugin come through `arrivals`.
+    pub async fn run(mut self, mut arrivals: mpsc::Receiver<Arrival>) {
+        let mut stop = self.stop.clone();
+        let mut backoff = Backoff::default();
+        let mut period = interval(self.job.period);
+        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look_due = true;
+        loop {
+            self.board.triggered_by(if matches!(self.watching, Watching::No) { "poll" } else { "push" });
+            if look_due {
+                let looked = tokio::select! {
+                    biased;
+                    _ = stop.wait_for(|stop| *stop) => break,
+                    looked = self.look() => looked,
+                };
+                match looked {
+                    Ok(()) => {
+                        look_due = false;
+                        backoff = Backoff::default();
+                        self.available();
+                    }
+                    Err(error) => {
+                        self.board.unavailable(&error);
+                        tokio::select! {
+                            _ = stop.wait_for(|stop| *stop) => break,
+                            () = sleep(backoff.next()) => {}
+                        }
+                    }
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(arrival) = arrivals.recv() => self.versions.arrive(arrival),
+                _ = heartbeat.tick() => self.announce().await,
+                _ = period.tick() => look_due = true,
+                written = written(&mut self.watching) => match written {
+                    Some(key) => self.route(&key),
+                    None => look_due = true,
+                },
+            }
+        }
+        self.end().await;
+    }
+
+    /// Goes through all keys, after the server was asked to tell of what is written from now on.
+    async fn look(&mut self) -> Result<(), store::Error> {
+        if matches!(self.watching, Watching::NotYet) {
+            self.watching = match self.job.store.watch_prefix(&self.job.input.prefix).await {
+                Ok(watch) => Watching::Told(watch),
+                Err(error) if matches!(error.cause, Cause::Unsupported(_)) => {
+                    tracing::warn!("TRIGGER=push falls back to a look each period: {error}");
+                    Watching::No
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        let (glob, mut cursor) = (self.job.input.glob(), 0);
+        loop {
+            let (keys, next) = self.job.store.keys_like(&glob, cursor, STEP).await?;
+            keys.iter().for_each(|key| self.route(key));
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
+    /// Gives a key to the thread that it belongs to.
+    fn route(&self, key: &str) {
+        if self.job.input.text_of(key).is_none() {
+            return;
+        }
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let place = hasher.finish() as usize % self.shards.len().max(1);
+        if let Some((due, _)) = self.shards.get(place) {
+            due.add(key);
+        }
+    }
+
+    fn available(&self) {
+        if self.board.enter(State::Running, None) != State::Running {
+            tracing::info!("ready");
+        }
+    }
+
+    async fn announce(&self) {
+        let status = serde_json::to_vec(&self.board.snapshot()).unwrap_or_default();
+        if let Err(error) = self.job.store.announce(&self.keys, &status, STATUS_LIFE).await {
+            self.board.unavailable(&error);
+        }
+    }
+
+    /// Lets the threads commit what they have called.
+    async fn end(self) {
+        let ended = self.shards.into_iter().map(|(_, thread)| thread);
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in ended {
+                if thread.join().is_err() {
+                    tracing::error!("a thread that calls the handler has ended by a panic");
+                }
+            }
+        });
+        joined.await.ok();
+        self.board.enter(State::Stopped, None);
+        let status = serde_json::to_vec(&self.board.snapshot()).unwrap_or_default();
+        timeout(Duration::from_secs(1), self.job.store.announce(&self.keys, &status, STATUS_LIFE)).await.ok();
+    }
+}
+
+/// The next key that was written; none where the keys must be looked through, since something may not have been told.
+async fn written(watching: &mut Watching) -> Option<String> {
+    match watching {
+        Watching::Told(watch) => match watch.next().await {
+            store::Change::Written(key) => Some(key),
+            store::Change::Lost | store::Change::Restored => None,
+        },
+        Watching::NotYet | Watching::No => std::future::pending().await,
+    }
+}
+
+/// How long ago.
+fn since(moment: Instant) -> Duration {
+    Instant::now().saturating_duration_since(moment)
+}
