@@ -142,7 +142,11 @@ impl App {
             }
             Effect::Retry => self.command(Command::Retry),
             Effect::Disconnect => self.command(Command::Disconnect),
-            Effect::Keep => self.keep(),
+            Effect::Keep(choice) => {
+                if let Some(file) = &self.kept_file {
+                    self.files.ask(Job::Keep(file.clone(), choice));
+                }
+            }
             Effect::Export(format, path) => {
                 let contents = match format {
                     Format::Csv => Contents::numbers(&self.state.history, |moment| self.clock.wall(moment)),
@@ -165,16 +169,6 @@ impl App {
         self.state.begin_replay(recording.period());
         let results = recording.len();
         self.source = Source::Replay(Replay::start(recording, self.clock.clone(), waker(&self.ctx)), results);
-    }
-
-    fn keep(&self) {
-        let Some(file) = &self.kept_file else { return };
-        let kept = Kept {
-            profiles: self.state.profiles.clone(),
-            last: self.state.target.as_ref().map(|target| target.profile.clone()),
-            settings: self.state.settings,
-        };
-        self.files.ask(Job::Keep(file.clone(), Box::new(kept)));
     }
 
     fn time(&self) -> Time {

@@ -5,13 +5,14 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
 use crate::export::{self, Contents};
-use crate::kept::{self, Kept};
+use crate::kept;
 use crate::replay::Recording;
+use crate::state::Choice;
 
 /// What to do.
 pub enum Job {
-    /// What is kept between starts.
-    Keep(PathBuf, Box<Kept>),
+    /// What is to be kept between starts.
+    Keep(PathBuf, Choice),
     /// An export.
     Export(PathBuf, Contents),
     /// A recording is to be looked through: a long one takes seconds.
@@ -77,7 +78,7 @@ impl Drop for Files {
 /// Does it; gives what the user wants of it.
 fn done(job: Job) -> Option<Told> {
     let words = match job {
-        Job::Keep(file, kept) => kept::write(&file, &kept)
+        Job::Keep(file, choice) => kept::keep(&file, choice)
             .err()
             .map(|error| format!("Profiles and settings can't be kept in {}: {error}", file.display())),
         Job::Export(path, contents) => Some(match export::write(&path, contents) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::Profile;
-use crate::state::Settings;
+use crate::state::{Choice, Settings};
 
 /// What is kept. It holds no secret.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,22 @@ pub fn read(file: &Path) -> io::Result<Kept> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Kept::default()),
         Err(error) => Err(error),
     }
+}
+
+/// Adds a choice to what is kept now, which other viewers may have added to meanwhile.
+///
+/// # Errors
+///
+/// As [`read`] and [`write()`].
+pub fn keep(file: &Path, choice: Choice) -> io::Result<()> {
+    let mut kept = read(file)?;
+    choice.change(&mut kept.profiles);
+    match choice {
+        Choice::Last(profile) => kept.last = Some(profile),
+        Choice::Set(settings) => kept.settings = settings,
+        Choice::Save(_) | Choice::Remove(_) => {}
+    }
+    write(file, &kept)
 }
 
 /// Writes it, whole or not at all.
@@ -70,6 +86,29 @@ mod tests {
         let kept = Kept { profiles: vec![profile.clone()], last: Some(profile), ..Kept::default() };
         write(&file, &kept).unwrap();
         assert_eq!(read(&file).unwrap(), kept);
+    }
+
+    #[test]
+    fn two_viewers_take_nothing_from_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("viewer.json");
+        let profile = |name: &str| Profile { name: name.to_owned(), ..Profile::default() };
+        for choice in [
+            Choice::Save(profile("b")),
+            Choice::Save(profile("a")),
+            Choice::Set(Settings { theme: crate::state::Theme::Dark, ..Settings::default() }),
+            Choice::Last(profile("a")),
+            Choice::Save(profile("c")),
+            Choice::Remove("b".to_owned()),
+        ] {
+            keep(&file, choice).unwrap();
+        }
+        let kept = read(&file).unwrap();
+        assert_eq!(kept.profiles, [profile("a"), profile("c")]);
+        assert_eq!((kept.last, kept.settings.theme), (Some(profile("a")), crate::state::Theme::Dark));
+        fs::write(&file, "of a later version").unwrap();
+        assert!(keep(&file, Choice::Remove("a".to_owned())).is_err());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "of a later version");
     }
 
     #[cfg(unix)]

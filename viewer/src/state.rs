@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use crate::model::{Document, Freshness, History, HostStatus, Moment, USUAL_PERIOD};
 use crate::profile::{Profile, Secret, Target};
 
-pub use action::{Action, Chart, Effect, Form, Format, View};
+pub use action::{Action, Chart, Choice, Effect, Form, Format, View};
 pub use event::{Event, Follow, Found, Key, Phase, Progress, Step};
 pub use records::Records;
 pub use settings::{Order, Palette, Settings, Theme};
@@ -371,21 +371,15 @@ impl State {
                     return Vec::new();
                 }
                 self.form.profile = profile.clone();
-                self.profiles.retain(|saved| saved.name != profile.name);
-                self.profiles.push(profile);
-                self.profiles.sort_by(|a, b| crate::model::natural(&a.name, &b.name));
-                return vec![Effect::Keep];
+                return self.choose(Choice::Save(profile));
             }
-            Action::Remove(name) => {
-                self.profiles.retain(|saved| saved.name != name);
-                return vec![Effect::Keep];
-            }
+            Action::Remove(name) => return self.choose(Choice::Remove(name)),
             Action::Retry => return if self.target.is_some() { vec![Effect::Retry] } else { Vec::new() },
             Action::Disconnect => return vec![Effect::Disconnect],
             Action::ToggleFreeze => self.toggle_freeze(now),
             Action::Set(settings) => {
                 self.settings = Settings { thresholds: settings.thresholds.in_order(), ..settings };
-                return vec![Effect::Keep];
+                return vec![Effect::Keep(Choice::Set(self.settings))];
             }
             Action::ToggleSettings => self.toggle(Over::Settings),
             Action::ToggleHelp => self.toggle(Over::Help),
@@ -403,11 +397,17 @@ impl State {
         Vec::new()
     }
 
+    fn choose(&mut self, choice: Choice) -> Vec<Effect> {
+        choice.change(&mut self.profiles);
+        vec![Effect::Keep(choice)]
+    }
+
     fn connect(&mut self) -> Vec<Effect> {
         match self.form.profile.target(self.form.secret.clone()) {
             Ok(target) => {
                 self.watch(target.clone());
-                vec![Effect::Connect(Box::new(target)), Effect::Keep]
+                let last = Choice::Last(target.profile.clone());
+                vec![Effect::Connect(Box::new(target)), Effect::Keep(last)]
             }
             Err(faults) => {
                 self.form_faults = faults;

@@ -177,7 +177,7 @@ fn a_form_with_faults_connects_to_nothing_and_says_why() {
     assert_eq!(state.view, View::Connection);
     state.form.profile.store = "redis://db".to_owned();
     let effects = state.act(Action::Connect, Moment(0.0));
-    assert!(matches!(effects[..], [Effect::Connect(_), Effect::Keep]));
+    assert!(matches!(effects[..], [Effect::Connect(_), Effect::Keep(_)]));
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn profiles_are_saved_by_name_without_the_password() {
     state.form.secret = Secret::Text("hunter2".to_owned());
     for name in ["b", "a10", "a9", "b"] {
         state.form.profile.name = name.to_owned();
-        assert!(matches!(state.act(Action::Save, Moment(0.0))[..], [Effect::Keep]));
+        assert!(matches!(state.act(Action::Save, Moment(0.0))[..], [Effect::Keep(_)]));
     }
     let names: Vec<&str> = state.profiles.iter().map(|profile| profile.name.as_str()).collect();
     assert_eq!(names, ["a9", "a10", "b"]);
@@ -208,7 +208,7 @@ fn choices_are_put_in_order_and_kept() {
     let mut state = State::new(Settings::default(), Vec::new(), String::new());
     let mut settings = Settings { order: Order::Hottest, ..Settings::default() };
     settings.thresholds.warning = 95.0;
-    assert!(matches!(state.act(Action::Set(settings), Moment(0.0))[..], [Effect::Keep]));
+    assert!(matches!(state.act(Action::Set(settings), Moment(0.0))[..], [Effect::Keep(_)]));
     assert_eq!(state.settings.thresholds.warning, 85.0);
     let live = Chart { live: false, ..Chart::default() };
     state.act(Action::Chart(live.clone()), Moment(0.0));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::settings::Settings;
+use crate::model::natural;
 use crate::profile::{Profile, Secret, Target};
 
 /// What the user wants.
@@ -104,6 +105,34 @@ pub enum Format {
     JsonLines,
 }
 
+/// What the user has chosen, one thing at a time: another viewer may have kept something else meanwhile.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Choice {
+    /// To save this profile, in the place of any of its name.
+    Save(Profile),
+    /// To remove the profile of this name.
+    Remove(String),
+    /// To look at this.
+    Last(Profile),
+    /// These settings.
+    Set(Settings),
+}
+
+impl Choice {
+    /// Does to the saved profiles what was chosen.
+    pub fn change(&self, profiles: &mut Vec<Profile>) {
+        match self {
+            Choice::Save(profile) => {
+                profiles.retain(|saved| saved.name != profile.name);
+                profiles.push(profile.clone());
+                profiles.sort_by(|a, b| natural(&a.name, &b.name));
+            }
+            Choice::Remove(name) => profiles.retain(|saved| saved.name != *name),
+            Choice::Last(_) | Choice::Set(_) => {}
+        }
+    }
+}
+
 /// What follows from an action outside the state.
 #[derive(Debug, Clone)]
 pub enum Effect {
@@ -113,8 +142,8 @@ pub enum Effect {
     Retry,
     /// Drop the connection.
     Disconnect,
-    /// Keep profiles and settings.
-    Keep,
+    /// Keep this beyond the end.
+    Keep(Choice),
     /// Write an export.
     Export(Format, PathBuf),
     /// Play a recorded file.
