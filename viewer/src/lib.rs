@@ -10,6 +10,7 @@ pub mod args;
 pub mod askpass;
 pub mod clock;
 pub mod connection;
+pub mod ending;
 pub mod export;
 pub mod files;
 pub mod kept;

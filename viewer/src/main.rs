@@ -10,6 +10,7 @@ use eframe::egui;
 use viewer::app::{App, First, Start};
 use viewer::args::{self, Args};
 use viewer::askpass;
+use viewer::ending;
 use viewer::kept::{self, Kept};
 use viewer::profile::Profile;
 use viewer::replay::Recording;
@@ -96,6 +97,10 @@ fn run(start: Start) -> anyhow::Result<()> {
         persist_window: true,
         ..Default::default()
     };
-    eframe::run_native(APP_ID, options, Box::new(|creation| Ok(Box::new(App::new(&creation.egui_ctx, start)))))
-        .map_err(|error| anyhow::anyhow!("no window can be opened: {error}"))
+    let open: eframe::AppCreator<'_> = Box::new(|creation| {
+        let ctx = creation.egui_ctx.clone();
+        ending::on_request(move || ctx.send_viewport_cmd(egui::ViewportCommand::Close));
+        Ok(Box::new(App::new(&creation.egui_ctx, start)))
+    });
+    eframe::run_native(APP_ID, options, open).map_err(|error| anyhow::anyhow!("no window can be opened: {error}"))
 }

@@ -142,6 +142,11 @@ impl Window {
         false
     }
 
+    /// The program's process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until the program has ended by itself, and tells whether it succeeded.
     pub fn ended_well(&mut self) -> bool {
         let deadline = Instant::now() + PATIENCE;

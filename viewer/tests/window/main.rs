@@ -117,6 +117,29 @@ fn a_value_that_is_not_renewed_is_said_to_be_late_and_then_stale() {
 }
 
 #[test]
+fn who_ends_the_program_leaves_nothing_that_it_has_started() {
+    let _alone = alone();
+    let (Some(sshd), Some(screen)) = (Sshd::start(), Screen::start()) else { return };
+    for name in ["INT", "TERM"] {
+        let started = sshd.path(name);
+        sshd.add_to_config(&format!(
+            "Match exec \"echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600\"",
+            started.display()
+        ));
+        let mut window = screen.window(&["--ssh", "good", "--output-key", "out"], &sshd.variables());
+        let deadline = Instant::now() + RECOVERY;
+        while !started.exists() {
+            assert!(Instant::now() < deadline, "ssh doesn't begin");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let process: u32 = std::fs::read_to_string(&started).unwrap().trim().parse().unwrap();
+        signal(window.process(), name);
+        assert!(window.ended_well(), "it ends in order");
+        assert!(!is_running(process), "what ssh has started is left behind");
+    }
+}
+
+#[test]
 fn a_picture_is_written_and_the_program_ends() {
     let _alone = alone();
     let Some(screen) = Screen::start() else { return };
