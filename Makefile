@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint check-manifests fuzz bench bench-viewer screenshots
+.PHONY: help dev test lint check-manifests image test-image fuzz bench bench-viewer screenshots
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -22,6 +22,12 @@ lint: ## what CI checks besides the tests
 
 check-manifests: ## build k8s/, and hold it and the Dockerfile against schemas and linters
 	ci/check-manifests
+
+image: ## build the image plugin-host (IMAGE=NAME: another name; BUILD_BASE, RUNTIME_BASE: other bases)
+	docker build --tag $(or $(IMAGE),plugin-host) --build-arg BUILD_BASE --build-arg RUNTIME_BASE --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1) --build-arg REVISION=$$(git rev-parse HEAD) .
+
+test-image: ## build and run the image, where a Docker engine is
+	ci/test-image
 
 fuzz: ## feed the readers of libraries and ZIPs for ten minutes (needs a nightly compiler)
 	fuzz/run 600
