@@ -51,3 +51,15 @@ pub enum Cause {
 
 /// Why a value that was asked for can't be had: a `Cause` still to be told with action and address.
 pub(crate) type Outcome<T> = Result<T, Cause>;
+
+impl Cause {
+    /// The same, with the server named where there are several.
+    pub(crate) fn at(self, server: &dyn std::fmt::Display) -> Cause {
+        match self {
+            Cause::Unreachable(why) => Cause::Unreachable(format!("{server}: {why}")),
+            Cause::Unavailable(why) => Cause::Unavailable(format!("{server}: {why}")),
+            Cause::Denied(why) => Cause::Denied(format!("{server}: {why}")),
+            cause => cause,
+        }
+    }
+}

@@ -1,5 +1,8 @@
 //! The names of the keys that belong to one output.
 
+/// How many slots a Redis Cluster has.
+const SLOTS: u16 = 16384;
+
 /// An output key and its companion keys, all in the same Redis Cluster slot.
 ///
 /// For the output key `out` they are `{out}:env`, `{out}:history`, `{out}:status` and `{out}:dead`. An output key that has a hash
@@ -48,7 +51,7 @@ impl Keys {
         if output.is_empty() {
             return Err(KeysError::Empty);
         }
-        let stem = if has_tag(output) {
+        let stem = if tag(output).is_some() {
             output.to_owned()
         } else if output.contains('}') {
             return Err(KeysError::UntaggedBrace(output.to_owned()));
@@ -77,6 +80,19 @@ impl Keys {
     }
 }
 
-fn has_tag(key: &str) -> bool {
-    key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).is_some_and(|(tag, _)| !tag.is_empty())
+/// The slot of a key in a Redis Cluster, below 16384: the CRC16 of its hash tag, or of the whole key where it has none
+/// (<https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#key-distribution-model>). The keys of one
+/// operation must be in the same slot there.
+pub fn slot(key: &str) -> u16 {
+    // The polynomial of CRC-16/XMODEM, without reflection, from 0.
+    let crc = tag(key).unwrap_or(key).bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ (u16::from(byte) << 8), |crc, _| (crc << 1) ^ if crc & 0x8000 == 0 { 0 } else { 0x1021 })
+    });
+    crc % SLOTS
+}
+
+/// The part of a key, or of all keys that begin so, that makes their slot; none where all of the key does.
+pub(crate) fn tag(key: &str) -> Option<&str> {
+    let (_, rest) = key.split_once('{')?;
+    rest.split_once('}').map(|(tag, _)| tag).filter(|tag| !tag.is_empty())
 }

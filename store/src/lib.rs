@@ -53,7 +53,7 @@ pub use commit::{Commit, Committed, Dead, Entry, Saved};
 pub use credentials::{ClientFiles, Credentials, Password, Tls};
 pub use error::{Cause, Error};
 pub use group::{Group, StreamEntry, Taken};
-pub use keys::{Keys, KeysError};
+pub use keys::{Keys, KeysError, slot};
 pub use options::{Access, Opening, Options, Stream, Transport};
 pub use store::Store;
 pub use watch::{Change, Watch};

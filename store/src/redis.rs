@@ -1,10 +1,18 @@
 //! The store in a Redis server: one command per operation, and one script for the commit.
 
-mod connection;
-mod fault;
 mod group;
 mod many;
+
+mod cluster;
+mod connection;
+mod link;
+mod sentinel;
+mod server;
+mod servers;
+mod slots;
 mod tls;
+
+mod fault;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -13,14 +21,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ::redis::streams::StreamRangeReply;
 use ::redis::{Script, ScriptInvocation, cmd};
 
-use crate::address::Server;
+use crate::address;
 use crate::commit::{Commit, Committed, Entry, Saved, parse_sequence};
 use crate::error::{Cause, Outcome};
 use crate::group::Taken;
 use crate::keys::Keys;
 use crate::options::Options;
 use crate::watch::Watch;
-use connection::Connection;
+use servers::Servers;
 
 /// See `redis/commit.lua`. The client names it by its hash, and sends it whole where the server answers that it
 /// doesn't know it: nothing has run then, so this second sending is none of a commit.
@@ -30,12 +38,12 @@ static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("red
 const LONGEST: i64 = i64::MAX / 2;
 
 pub(crate) struct Redis {
-    connection: Connection,
+    connection: Servers,
 }
 
 impl Redis {
-    pub fn new(server: Server, options: Options) -> Redis {
-        Redis { connection: Connection::new(server, options) }
+    pub fn new(servers: address::Servers, options: Options) -> Redis {
+        Redis { connection: Servers::new(servers, options) }
     }
 
     pub async fn watch(&self, watch: Watch) -> Outcome<Watch> {
@@ -49,7 +57,7 @@ impl Redis {
     }
 
     pub async fn ping(&self) -> Outcome<()> {
-        self.connection.use_for("", async |server| cmd("PING").exec_async(server).await).await
+        self.connection.ping().await
     }
 
     pub async fn read(&self, key: &str) -> Outcome<Option<Vec<u8>>> {

@@ -1,11 +1,18 @@
-//! A real Redis server for tests: on a free port, in a folder of its own, ended with the test.
+//! Real Redis servers for tests, one or several: on free ports, in folders of their own, ended with the test.
 //!
 //! Everything in here blocks, and panics with a sentence where a test can't go on.
 
 pub mod certificates;
+mod cluster;
+mod sentinels;
 
+pub use cluster::RedisCluster;
+pub use sentinels::SentinelSet;
+
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,6 +33,8 @@ pub struct RedisOptions {
     arguments: Vec<String>,
     password: Option<String>,
     tls: bool,
+    /// What a sentinel watches over, as its configuration file has it; none for a server.
+    sentinel: Option<String>,
 }
 
 /// A running server. It is killed, and its folder removed, when this is dropped.
@@ -56,6 +65,12 @@ impl RedisOptions {
         self.arg("--tls-auth-clients").arg("no")
     }
 
+    /// A sentinel in place of a server, with these lines of configuration.
+    fn sentinel(mut self, lines: &str) -> RedisOptions {
+        self.sentinel = Some(lines.to_owned());
+        self
+    }
+
     /// One more argument for the command line of `redis-server`.
     pub fn arg(mut self, argument: &str) -> RedisOptions {
         self.arguments.push(argument.to_owned());
@@ -72,6 +87,9 @@ impl RedisOptions {
         let mut server = RedisServer { options: self, folder, port: 0, tls_port: 0, child: None };
         if server.options.tls {
             certificates::issue(server.folder.path());
+        }
+        if let Some(lines) = &server.options.sentinel {
+            fs::write(server.sentinel_file(), lines).expect("a configuration can be written");
         }
         // Another process may take the port between its choice and the start: then a new one is tried.
         for _ in 0..5 {
@@ -126,6 +144,44 @@ impl RedisServer {
         certificates::files(self.folder.path())
     }
 
+    /// `unix:…` of the server.
+    pub fn socket_url(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    /// The password that it asks for.
+    pub(super) fn password(&self) -> Option<&str> {
+        self.options.password.as_deref()
+    }
+
+    /// A connection of its own.
+    ///
+    /// # Panics
+    ///
+    /// If the server takes none.
+    pub fn connection(&self) -> redis::Connection {
+        let client = redis::Client::open(self.url()).expect("the server's URL is one");
+        client.get_connection().expect("the server takes connections")
+    }
+
+    /// Runs a command over a connection of its own.
+    ///
+    /// # Panics
+    ///
+    /// If the server doesn't take it, or answers something else.
+    pub fn run<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut command = redis::Cmd::new();
+        command.arg(words);
+        command.query(&mut self.connection()).unwrap_or_else(|error| panic!("{words:?}: {error}"))
+    }
+
+    /// Kills the server (SIGKILL) and waits until it is gone.
+    pub fn kill(&mut self) {
+        if let Some(child) = self.child.take() {
+            end(child);
+        }
+    }
+
     /// Ends the server as an operator would, and waits until it is gone.
     ///
     /// # Panics
@@ -174,6 +230,14 @@ impl RedisServer {
         self.child.as_ref().expect("the server has been stopped")
     }
 
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("redis.sock")
+    }
+
+    fn sentinel_file(&self) -> PathBuf {
+        self.folder.path().join("sentinel.conf")
+    }
+
     /// Starts the process and waits until it answers; false if it ends instead.
     fn spawn(&mut self) -> bool {
         let mut command = Command::new("redis-server");
@@ -182,8 +246,12 @@ impl RedisServer {
             command.args(["--tls-port", &self.tls_port.to_string(), "--tls-ca-cert-file"]).arg(file("ca.pem"));
             command.arg("--tls-cert-file").arg(file("server.pem")).arg("--tls-key-file").arg(file("server.key"));
         }
+        match self.options.sentinel {
+            Some(_) => command.arg(self.sentinel_file()).arg("--sentinel"),
+            None => command.args(["--save", "", "--unixsocket"]).arg(self.socket()),
+        };
         let spawned = command
-            .args(["--bind", "127.0.0.1", "--save", "", "--port", &self.port.to_string()])
+            .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .arg("--dir")
             .arg(self.folder.path())
             .args(&self.options.arguments)
@@ -212,9 +280,7 @@ impl RedisServer {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
-        if let Some(child) = self.child.take() {
-            end(child);
-        }
+        self.kill();
     }
 }
 

@@ -1,10 +1,12 @@
 //! Who is told of writes to keys, and what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
+
+use crate::keys::{slot, tag};
 
 /// What happened to a watched key, or to the watching.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,22 +48,29 @@ enum Watched {
 #[derive(Debug, Default)]
 struct Pending {
     written: BTreeSet<String>,
-
     lost: bool,
     restored: bool,
-    link: Link,
-    /// The number of the connection that tells: what an older one still says doesn't count.
-    generation: u64,
+    watching: Watching,
+    /// Each server that has to tell, by a number.
+    links: BTreeMap<u64, Link>,
 }
 
-/// Whether there is a connection that tells of writes.
+/// Whether all writes are told.
 #[derive(Debug, Default, PartialEq, Eq)]
-enum Link {
-    /// Not yet: the first one is none that was restored.
+enum Watching {
+    /// Not yet: the first connections are none that were restored.
     #[default]
     Awaited,
     Live,
     Lost,
+}
+
+/// Whether a server tells of writes.
+#[derive(Debug, Default)]
+struct Link {
+    live: bool,
+    /// The number of the connection that tells: what an older one still says doesn't count.
+    generation: u64,
 }
 
 impl Watch {
@@ -110,14 +119,36 @@ impl Board {
         prefixes
     }
 
-    /// From now on the connection of this number is the one that tells.
-    pub fn expect(&self, generation: u64) {
-        self.pending().generation = generation;
+    /// The slots of a cluster that the keys are in; none where they may be in any.
+    pub fn slots(&self) -> Option<BTreeSet<u16>> {
+        match &self.watched {
+            Watched::Keys(keys) => Some(keys.iter().map(|key| slot(key)).collect()),
+            Watched::Prefix(prefix) => tag(prefix).map(|_| BTreeSet::from([slot(prefix)])),
+        }
     }
 
-    /// Takes in what the connection of this number, or the client for it, says unasked.
-    pub fn take_in(&self, generation: u64, push: &PushInfo) {
-        if self.pending().generation != generation {
+    /// From now on the servers of these numbers are those that have to tell.
+    pub fn rely_on(&self, links: &[u64]) {
+        self.mark(|pending| {
+            pending.links.retain(|link, _| links.contains(link));
+            for link in links {
+                pending.links.entry(*link).or_default();
+            }
+            pending.settle();
+        });
+    }
+
+    /// From now on the server's connection of this number is the one that tells.
+    pub fn expect(&self, link: u64, generation: u64) {
+        self.mark(|pending| {
+            pending.links.insert(link, Link { live: false, generation });
+            pending.settle();
+        });
+    }
+
+    /// Takes in what the server's connection of this number, or the client for it, says unasked.
+    pub fn take_in(&self, link: u64, generation: u64, push: &PushInfo) {
+        if self.pending().links.get(&link).is_none_or(|link| link.generation != generation) {
             return;
         }
         match push.kind {
@@ -131,25 +162,27 @@ impl Board {
                     Watched::Prefix(_) => pending.restored = true,
                 },
             }),
-            PushKind::Disconnection => self.lost(),
+            PushKind::Disconnection => self.lost(link),
             _ => {}
         }
     }
 
-    /// The connection is gone; told once, however often it is found out.
-    pub fn lost(&self) {
-        self.mark(|pending| {
-            if pending.link == Link::Live {
-                (pending.link, pending.lost, pending.restored) = (Link::Lost, true, false);
-            }
-        });
+    /// The server's connection is gone; told once, however often it is found out.
+    pub fn lost(&self, link: u64) {
+        self.set(link, false);
     }
 
-    /// There is a connection that tells.
-    pub fn restored(&self) {
+    /// There is a connection to the server that tells.
+    pub fn restored(&self, link: u64) {
+        self.set(link, true);
+    }
+
+    fn set(&self, link: u64, live: bool) {
         self.mark(|pending| {
-            pending.restored |= pending.link == Link::Lost;
-            pending.link = Link::Live;
+            if let Some(link) = pending.links.get_mut(&link) {
+                link.live = live;
+            }
+            pending.settle();
         });
     }
 
@@ -185,6 +218,19 @@ impl Board {
     }
 }
 
+impl Pending {
+    /// Sees whether all servers tell that have to.
+    fn settle(&mut self) {
+        let live = !self.links.is_empty() && self.links.values().all(|link| link.live);
+        match (&self.watching, live) {
+            (Watching::Live, false) => (self.watching, self.lost, self.restored) = (Watching::Lost, true, false),
+            (Watching::Awaited, true) => self.watching = Watching::Live,
+            (Watching::Lost, true) => (self.watching, self.restored) = (Watching::Live, true),
+            _ => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,8 +253,9 @@ mod tests {
     #[test]
     fn only_the_keys_themselves_count_and_each_once() {
         let watch = Watch::new(&["out", "in"]);
-        watch.board.take_in(0, &written(&["outer", "in"]));
-        watch.board.take_in(0, &written(&["in"]));
+        watch.board.expect(0, 1);
+        watch.board.take_in(0, 1, &written(&["outer", "in"]));
+        watch.board.take_in(0, 1, &written(&["in"]));
         assert_eq!(watch.board.take(), Some(Change::Written("in".to_owned())));
         assert_eq!(watch.board.take(), None);
     }
@@ -216,13 +263,13 @@ mod tests {
     #[test]
     fn a_loss_comes_before_what_came_after_it() {
         let watch = Watch::new(&["out"]);
-        watch.board.expect(1);
-        watch.board.restored();
+        watch.board.expect(0, 1);
+        watch.board.restored(0);
         assert_eq!(watch.board.take(), None, "the first connection is none that was restored");
-        watch.board.take_in(1, &ended());
-        watch.board.expect(2);
-        watch.board.restored();
-        watch.board.take_in(2, &written(&["out"]));
+        watch.board.take_in(0, 1, &ended());
+        watch.board.expect(0, 2);
+        watch.board.restored(0);
+        watch.board.take_in(0, 2, &written(&["out"]));
         let told: Vec<_> = std::iter::from_fn(|| watch.board.take()).collect();
         assert_eq!(told, [Change::Lost, Change::Restored, Change::Written("out".to_owned())]);
     }
@@ -230,15 +277,45 @@ mod tests {
     #[test]
     fn a_loss_is_told_once_and_an_older_connections_end_not_at_all() {
         let watch = Watch::new(&["out"]);
-        watch.board.expect(1);
-        watch.board.restored();
-        watch.board.lost();
-        watch.board.take_in(1, &ended());
+        watch.board.expect(0, 1);
+        watch.board.restored(0);
+        watch.board.lost(0);
+        watch.board.take_in(0, 1, &ended());
         assert_eq!((watch.board.take(), watch.board.take()), (Some(Change::Lost), None));
-        watch.board.take_in(1, &ended());
-        watch.board.expect(2);
-        watch.board.restored();
-        watch.board.take_in(1, &ended());
+        watch.board.take_in(0, 1, &ended());
+        watch.board.expect(0, 2);
+        watch.board.restored(0);
+        watch.board.take_in(0, 1, &ended());
         assert_eq!((watch.board.take(), watch.board.take()), (Some(Change::Restored), None));
+    }
+
+    #[test]
+    fn of_several_servers_all_have_to_tell() {
+        let watch = Watch::new(&["out"]);
+        let board = &watch.board;
+        let told = || std::iter::from_fn(|| board.take()).collect::<Vec<_>>();
+        board.rely_on(&[1, 2]);
+        board.expect(1, 7);
+        board.expect(2, 7);
+        board.restored(1);
+        board.restored(2);
+        assert_eq!(told(), []);
+        board.take_in(1, 7, &ended());
+        board.lost(2);
+        assert_eq!(told(), [Change::Lost]);
+        board.restored(1);
+        assert_eq!(told(), []);
+        board.restored(2);
+        assert_eq!(told(), [Change::Restored]);
+        board.rely_on(&[2, 3]);
+        assert_eq!(told(), [Change::Lost], "what the third server has to tell is not told yet");
+        board.take_in(1, 7, &written(&["out"]));
+        board.expect(3, 1);
+        board.restored(3);
+        assert_eq!(told(), [Change::Restored]);
+        board.rely_on(&[2]);
+        assert_eq!(told(), [], "a server that has nothing more to tell is no loss");
+        board.rely_on(&[]);
+        assert_eq!(told(), [Change::Lost]);
     }
 }

@@ -41,14 +41,63 @@ fn sqlite_addresses_are_paths() {
 }
 
 #[test]
+fn sentinels_and_clusters_are_lists_of_hosts() {
+    for (text, host, port, shown) in [
+        ("redis+sentinel://a/m", "a", 26379, "redis+sentinel://a:26379/m"),
+        ("redis+sentinel://u:se%23cret@a:1,b,[::1]:3/m/2", "a", 1, "redis+sentinel://a:1,b:26379,[::1]:3/m/2"),
+        ("redis+sentinel://u:se,c@ret@a:1,b/m/0", "a", 1, "redis+sentinel://a:1,b:26379/m"),
+        ("redis+cluster://a", "a", 6379, "redis+cluster://a:6379"),
+        ("redis+cluster://:se%23cret@[::1]:7000,b:7001/", "::1", 7000, "redis+cluster://[::1]:7000,b:7001"),
+        ("rediss+cluster://a,b/0", "a", 6379, "rediss+cluster://a:6379,b:6379"),
+        ("rediss+sentinel://a,b/m", "a", 26379, "rediss+sentinel://a:26379,b:26379/m"),
+    ] {
+        let address = parse(text);
+        assert_eq!((address.host(), address.port(), address.file()), (host, port, None));
+        assert_eq!(address.to_string(), shown);
+        assert_eq!(parse(shown).to_string(), shown);
+        assert_eq!(address.is_tls(), text.starts_with("rediss"));
+        assert_eq!(address.has_password(), text.contains("@"), "{text}");
+        assert_eq!(address.is_cluster(), text.contains("cluster"));
+        assert!(!address.is_one_host());
+    }
+    for text in
+        ["", "a/m", "//", "///m", "//a", "//a/", "//a//2", "//a,/m", "//a/m/x", "//a/m/-1", "//a/m/1/2", "//a:x/m"]
+    {
+        let error = Address::parse(&format!("redis+sentinel:{text}")).unwrap_err();
+        assert!(matches!(error, AddressError::Sentinel(_)), "{text}: {error}");
+    }
+    for text in ["", "a", "//", "//,a", "//a,", "//a/1", "//a:x", "//a?b=c", "//a/0/0"] {
+        let error = Address::parse(&format!("redis+cluster:{text}")).unwrap_err();
+        assert!(matches!(error, AddressError::Cluster(_)), "{text}: {error}");
+    }
+}
+
+#[test]
+fn sockets_are_paths() {
+    for (text, shown) in [
+        ("unix:/run/redis.sock", "unix:/run/redis.sock"),
+        ("unix:///run/redis.sock?db=3", "unix:/run/redis.sock?db=3"),
+        ("unix:a b/redis.sock?db=0", "unix:a b/redis.sock"),
+    ] {
+        let address = parse(text);
+        assert_eq!((address.to_string().as_str(), address.host(), address.port()), (shown, "", 0));
+        assert_eq!((address.file(), address.is_tls(), address.has_password()), (None, false, false));
+        assert!(!address.is_one_host() && !address.is_cluster());
+    }
+    for path in ["", "/", "//run/redis.sock", "/a?db=x", "/a?db=-1", "/a?password=hidden", "/a\0b"] {
+        let error = Address::parse(&format!("unix:{path}")).unwrap_err();
+        assert!(matches!(error, AddressError::Unix(_)) && !error.to_string().contains("hidden"), "{path}: {error}");
+    }
+}
+
+#[test]
 fn other_schemes_are_refused_with_those_that_are_taken() {
-    for scheme in ["valkey", "redis+sentinel", "redis+cluster", "unix", "http", "REDIS"] {
+    for scheme in ["valkey", "redis+ssl", "redis-cluster", "http", "REDIS"] {
         let error = Address::parse(&format!("{scheme}://u:hidden@h")).unwrap_err();
         assert_eq!(error, AddressError::Scheme(scheme.to_owned()));
         let message = error.to_string();
         assert!(message.contains("redis://") && message.contains("sqlite:PATH"), "{message}");
     }
-    assert_eq!(Address::parse("unix:/run/redis.sock").unwrap_err(), AddressError::Scheme("unix".to_owned()));
     for text in ["", "localhost", "secret:6379", "://", "1x://h"] {
         assert_eq!(Address::parse(text).unwrap_err(), AddressError::NoScheme, "{text}");
     }
@@ -64,6 +113,12 @@ fn a_password_that_was_not_encoded_is_refused_and_not_shown() {
         "redis://:hidden/@h",
         "rediss://user:12#hidden@h",
         "rediss://h/#insecure",
+        "redis+sentinel://user:12#hidden@h/m",
+        "redis+sentinel://user:12/hidden@h/m",
+        "redis+sentinel://:hidden/@h,i/m",
+        "redis+cluster://user:12?hidden@h",
+        "redis+cluster://user:12/hidden@h,i",
+        "redis+cluster://h,user:hidden@i#",
     ] {
         let message = Address::parse(text).unwrap_err().to_string();
         assert!(message.contains("percent-encoded") && !message.contains("hid"), "{text}: {message}");
@@ -88,7 +143,7 @@ fn credentials_hide_their_password() {
 
 proptest! {
     #[test]
-    fn no_text_makes_it_panic(text in "(rediss?:|sqlite:|)\\PC{0,30}|rediss?://[a:@/?#%\\[\\]0-9]{0,20}") {
+    fn no_text_makes_it_panic(text in "((rediss?(\\+(sentinel|cluster))?|unix|sqlite):|)\\PC{0,30}|rediss?(\\+(sentinel|cluster))?://[a:@/?#%,\\[\\]0-9]{0,20}") {
         if let Ok(address) = Address::parse(&text) {
             prop_assert!(address.to_string().starts_with(text.split(':').next().unwrap()));
         }

@@ -39,8 +39,16 @@ pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause 
         "MISCONF" => unavailable("see its log: it can't save to its disk"),
         "NOREPLICAS" => unavailable("it asks for more replicas than it has (min-replicas-to-write)"),
         "BUSY" => unavailable("a script of someone else's runs on it: wait, or end it with SCRIPT KILL"),
-        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => {
-            unavailable("this is a node of a Redis Cluster: name a server that is none")
+        "UNBLOCKED" => unavailable("it has become a replica"),
+        "MOVED" | "ASK" => unavailable("this is a server of a Redis Cluster: write redis+cluster:// in its address"),
+        "CLUSTERDOWN" => unavailable("the cluster is failing over, or has lost servers: see CLUSTER INFO"),
+        "TRYAGAIN" => unavailable("the keys' slot is being moved to another server of the cluster"),
+        "CROSSSLOT" => Cause::Other(format!(
+            "{error}: the keys of one operation must be in the same slot of the cluster; give them a common hash tag, as \
+             in {{metrics}}:in and {{metrics}}:out"
+        )),
+        "ERR" if error.to_string().contains("cluster support disabled") => {
+            Cause::Other(format!("{error}: this is no server of a Redis Cluster: write redis:// in its address"))
         }
         _ => Cause::Other(error.to_string()),
     }
