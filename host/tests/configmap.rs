@@ -1,78 +1,15 @@
-//! A plugin in a ConfigMap volume, written step by step as the kubelet does it.
-//!
-//! The steps are those of Kubernetes' `AtomicWriter`: a folder with the time in its name is filled, a link to it is made
-//! beside `..data` and renamed over it, links to new files are made and those to old ones removed, and the folder before
-//! goes. Older kubelets made the links before their files.
+//! A plugin in a ConfigMap volume that the kubelet writes.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::redis::Redis;
+use support::volume::{Links, Volume};
 use support::{Host, build, switches, wait_for};
-
-/// When the links to new files are made.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Links {
-    BeforeTheSwap,
-    AfterIt,
-}
-
-/// A ConfigMap volume, and the kubelet that writes it.
-struct Volume {
-    folder: tempfile::TempDir,
-    /// The name of the newest folder of files.
-    newest: Option<String>,
-    written: usize,
-}
-
-impl Volume {
-    fn new() -> Volume {
-        Volume { folder: tempfile::tempdir().unwrap(), newest: None, written: 0 }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&mut self, files: &[(&str, &[u8])], links: Links) {
-        self.written += 1;
-        let name = format!("..2026_11_25_03_20_15.{:09}", self.written);
-        fs::create_dir(self.path(&name)).unwrap();
-        for (file, bytes) in files {
-            fs::write(self.path(&name).join(file), bytes).unwrap();
-        }
-        if links == Links::BeforeTheSwap {
-            self.link(files);
-        }
-        symlink(&name, self.path("..data_tmp")).unwrap();
-        fs::rename(self.path("..data_tmp"), self.path("..data")).unwrap();
-        self.link(files);
-        for entry in fs::read_dir(self.folder.path()).unwrap().map(Result::unwrap) {
-            let visible = entry.file_name().to_string_lossy().into_owned();
-            if !visible.starts_with("..") && !files.iter().any(|(file, _)| *file == visible) {
-                fs::remove_file(entry.path()).unwrap();
-            }
-        }
-        if let Some(before) = self.newest.replace(name) {
-            fs::remove_dir_all(self.path(&before)).unwrap();
-        }
-    }
-
-    fn link(&self, files: &[(&str, &[u8])]) {
-        for (file, _) in files {
-            if fs::symlink_metadata(self.path(file)).is_err() {
-                symlink(format!("..data/{file}"), self.path(file)).unwrap();
-            }
-        }
-    }
-}
 
 #[test]
 fn a_volume_that_is_swapped_a_thousand_times_under_load_costs_no_call() {
@@ -83,7 +20,7 @@ fn a_volume_that_is_swapped_a_thousand_times_under_load_costs_no_call() {
     let redis = Redis::start();
     let url = redis.server.url();
     let host = Host::start(
-        volume.folder.path(),
+        volume.folder(),
         &[
             ("STORE_URL", &url),
             ("HANDLER_FUNCTION", "versioned"),

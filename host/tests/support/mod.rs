@@ -5,6 +5,7 @@
 pub mod minisign;
 pub mod redis;
 pub mod server;
+pub mod volume;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -127,6 +128,17 @@ pub fn wait_at_most<T>(most: Duration, what: &str, mut condition: impl FnMut() -
     }
 }
 
+/// The code and body of an HTTP answer; none where nobody answers.
+pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
 /// A port that nobody listens on.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -189,15 +201,9 @@ impl Host {
         Host { child, http, temporary, log }
     }
 
-    /// The body and code of an HTTP answer; none where nobody answers.
+    /// As [`get`].
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        use std::io::{Read, Write};
-        let mut stream = std::net::TcpStream::connect(&self.http).ok()?;
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let (head, body) = answer.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        get(&self.http, path)
     }
 
     pub fn http(&self) -> &str {

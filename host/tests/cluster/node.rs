@@ -1,0 +1,52 @@
+//! A node of a test's own: namespaces of processes, mounts and network in which a test runs once more.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Set in the namespaces.
+const INSIDE: &str = "PLUGIN_HOST_TEST_NODE";
+
+/// A program of this machine, which root's own folders may hold.
+pub fn program(name: &str) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from));
+    let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
+    found.unwrap_or_else(|| panic!("there is no program {name}"))
+}
+
+/// Runs a test on a node of its own, with these addresses besides 127.0.0.1. Nothing of it is left on this machine: no
+/// mount, no process, no address. Where that can't be, the test is skipped, with a word why.
+pub fn on_a_node(test: &str, addresses: &[&str], body: impl FnOnce()) {
+    if env::var_os(INSIDE).is_some() {
+        for address in addresses {
+            run(Command::new(program("ip")).args(["address", "add", address, "dev", "lo"]));
+        }
+        run(Command::new(program("ip")).args(["link", "set", "lo", "up"]));
+        return body();
+    }
+    let namespaces = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let tried = Command::new("unshare").args(namespaces).args(["sh", "-c", "ip link set lo up"]).output();
+    match tried {
+        Ok(tried) if tried.status.success() => {}
+        Ok(tried) => {
+            let why = String::from_utf8_lossy(&tried.stderr).into_owned();
+            return eprintln!("skipped: {test} wants namespaces and iproute2, as root: {}", why.trim_end());
+        }
+        Err(error) => return eprintln!("skipped: {test} wants unshare of util-linux: {error}"),
+    }
+    let status = Command::new("unshare")
+        .args(namespaces)
+        .arg(env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{test} failed on its node");
+}
+
+/// Runs a command that has to succeed.
+pub fn run(command: &mut Command) {
+    let said = command.output().unwrap();
+    assert!(said.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said.stderr));
+}

@@ -1,0 +1,299 @@
+//! The manifests of `k8s/` and the program can't drift apart: pods made of them run here and give results, and what they
+//! say is what the program knows.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cluster;
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use cluster::manifest::{Manifest, NODE};
+use cluster::node::{on_a_node, program};
+use cluster::pod::{Files, Image, Pod, only_container};
+use cluster::{at, list, text_at};
+use serde_json::Value;
+use support::{plugin, plugin_host, root, text, wait_for};
+
+const OVERLAYS: [&str; 2] = ["course", "trial"];
+
+/// The input and the result that the specification shows.
+const INPUT: &str = include_str!("../../plugins/metrics/data/sample.json");
+
+#[test]
+fn a_host_of_the_course_overlay_gives_the_specifications_result_under_its_names() {
+    let Some(course) = Manifest::build("course") else { return };
+    let (metrics, address) = (plugin("metrics"), "192.168.121.48");
+    let test = "a_host_of_the_course_overlay_gives_the_specifications_result_under_its_names";
+    on_a_node(test, &[address], || {
+        assert_eq!(course.object("ConfigMap", "runtime-config")["data"]["REDIS_HOST"], address);
+        let redis = RedisOfTheCourse::start();
+        let library = std::fs::read(&metrics).unwrap();
+        let files = Files::from([("plugin", vec![("libmetrics.so", library.clone())])]);
+        let mut host = Pod::start(&course, "plugin-host", &plugin_host_image(), &files, "127.0.0.1 localhost\n");
+        wait_for("a host that lives", || host.probe("startupProbe").filter(|code| *code == 200));
+        wait_for("a host that lives", || host.probe("livenessProbe").filter(|code| *code == 200));
+        host.wait_until_ready();
+        host.assert_confined();
+
+        ask(&redis.url, &["SET", "metrics", INPUT]);
+        let output = wait_for("a result", || result(&redis.url, "2025720437-proj3-output"));
+        assert_eq!(output["percent-network-egress"], 20.0);
+        assert_eq!(output["avg-util-cpu0-60sec"], 45.5);
+
+        // A new version, with the old one's state: whatever follows a library in its file is another content.
+        let newer = [library.as_slice(), b"newer"].concat();
+        host.update("plugin", &[("libmetrics.so", &newer)]);
+        wait_for("the new version", || Some(()).filter(|()| host.status()["reloads"] == 1));
+        ask(&redis.url, &["SET", "metrics", &INPUT.replace("45.5", "46.5")]);
+        wait_for("its result", || {
+            result(&redis.url, "2025720437-proj3-output").filter(|output| output["avg-util-cpu0-60sec"] == 46.0)
+        });
+
+        let (most, limit) = host.memory();
+        println!("course: {most} KiB at most, of {limit} KiB");
+        assert!(most < limit);
+        assert_eq!(host.stop().code(), Some(0));
+    });
+}
+
+#[test]
+fn the_trial_overlay_makes_percentages_of_its_node_and_goes_on_with_a_new_password() {
+    let Some(trial) = Manifest::build("trial") else { return };
+    plugin("metrics");
+    let test = "the_trial_overlay_makes_percentages_of_its_node_and_goes_on_with_a_new_password";
+    on_a_node(test, &[], || {
+        let files = Files::from([("redis", vec![("password", b"first".to_vec())])]);
+        let hosts = "127.0.0.1 localhost redis\n";
+        let redis = Pod::start(&trial, "redis", &redis_image(), &files, hosts);
+        let url = |password: &str| format!("redis://:{password}@127.0.0.1:6379");
+        wait_for("a Redis with the Secret's password", || try_ask(&url("first"), &["PING"]));
+        assert!(try_ask("redis://127.0.0.1:6379", &["PING"]).is_none(), "a Redis without a password");
+        redis.assert_confined();
+
+        let (image, percentages) = (plugin_host_image(), format!("percentages-{NODE}"));
+        let mut pods =
+            ["plugin-host-collector", "plugin-host"].map(|name| Pod::start(&trial, name, &image, &files, hosts));
+        for pod in &pods {
+            pod.wait_until_ready();
+            pod.assert_confined();
+        }
+        let output = wait_for("a result", || result(&url("first"), &percentages));
+        assert!(output["num_cpus_monitored"].as_u64().unwrap() > 0, "{output}");
+        let figures = result(&url("first"), &format!("metrics-{NODE}")).unwrap();
+        assert!(figures["virtual_memory-total"].as_u64().unwrap() > 0);
+
+        // A Secret changes, and with it the server's password; no pod is made anew.
+        pods.iter_mut().for_each(|pod| pod.update("redis", &[("password", b"second")]));
+        ask(&url("first"), &["CONFIG", "SET", "requirepass", "second"]);
+        ask(&url("second"), &["CLIENT", "KILL", "TYPE", "normal"]);
+        let before = output["timestamp"].clone();
+        wait_for("a result after it", || {
+            result(&url("second"), &percentages).filter(|output| output["timestamp"] != before)
+        });
+
+        for pod in pods {
+            let (most, limit) = pod.memory();
+            println!("trial: {most} KiB at most, of {limit} KiB");
+            assert!(most < limit);
+            assert_eq!(pod.stop().code(), Some(0));
+        }
+    });
+}
+
+#[test]
+fn each_variable_is_one_that_the_program_knows() {
+    let help = plugin_host().args(["run", "--help"]).output().unwrap();
+    let help = text(&help.stdout);
+    let known: BTreeSet<_> = help.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_')).collect();
+    assert!(known.contains("REDIS_PASSWORD_FILE") && !known.contains("HANDLER"));
+    for overlay in OVERLAYS {
+        let Some(manifest) = Manifest::build(overlay) else { return };
+        for template in pods_of_plugin_host(&manifest) {
+            let container = only_container(template);
+            let written = format!("{container}");
+            for (name, _) in manifest.variables(container) {
+                let for_others = written.contains(&format!("$({name})"));
+                assert!(known.contains(name.as_str()) || for_others, "{overlay}: the program has no {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pods_are_of_the_restricted_profile_and_the_collector_differs_by_its_network_only() {
+    for overlay in OVERLAYS {
+        let Some(manifest) = Manifest::build(overlay) else { return };
+        for (name, template) in manifest.pods() {
+            let expected: &[&str] = match name {
+                "plugin-host-collector" => &["the node's namespaces", "a probe of another host"],
+                _ => &[],
+            };
+            assert_eq!(against_the_restricted_profile(template), expected, "{overlay}: {name}");
+        }
+    }
+}
+
+#[test]
+fn pods_have_no_token_no_more_than_they_need_and_time_to_end() {
+    for overlay in OVERLAYS {
+        let Some(manifest) = Manifest::build(overlay) else { return };
+        for (name, template) in manifest.pods() {
+            let (spec, container) = (&template["spec"], only_container(template));
+            assert_eq!(spec["automountServiceAccountToken"], false, "{name}");
+            assert_eq!(spec["enableServiceLinks"], false, "{name}");
+            let account = manifest.object("ServiceAccount", text_at(spec, "serviceAccountName"));
+            assert_eq!(account["automountServiceAccountToken"], false, "{name}");
+            for kind in ["limits", "requests"] {
+                assert!(at(container, &format!("resources/{kind}/memory")).is_string(), "{name}: {kind}");
+                assert!(at(container, &format!("resources/{kind}/cpu")).is_string(), "{name}: {kind}");
+            }
+            let mounts: Vec<_> = list(container, "volumeMounts").collect();
+            assert!(mounts.iter().all(|mount| mount["subPath"].is_null()), "{name}: a subPath is never renewed");
+        }
+        for template in pods_of_plugin_host(&manifest) {
+            assert!(at(template, "spec/terminationGracePeriodSeconds").as_u64().unwrap() > 30);
+            let image = text_at(only_container(template), "image");
+            assert_eq!(image, concat!("plugin-host:", env!("CARGO_PKG_VERSION")));
+        }
+        let host = manifest.object("Deployment", "plugin-host");
+        assert_eq!(at(host, "spec/replicas"), 1);
+        assert_eq!(at(host, "spec/strategy/type"), "Recreate");
+    }
+}
+
+#[test]
+fn services_and_policies_find_their_pods() {
+    for overlay in OVERLAYS {
+        let Some(manifest) = Manifest::build(overlay) else { return };
+        let chosen = |selector: &Value| {
+            let selector = selector.as_object().unwrap();
+            let fits = |labels: &Value| selector.iter().all(|(name, value)| labels[name] == *value);
+            let pods = manifest.pods().into_values();
+            let pods: Vec<_> = pods.filter(|template| fits(at(template, "metadata/labels"))).collect();
+            assert_eq!(pods.len(), 1, "{overlay}: {selector:?}");
+            pods[0]
+        };
+        for service in manifest.objects("Service") {
+            let port = at(service, "spec/ports/0/targetPort");
+            let container = only_container(chosen(at(service, "spec/selector")));
+            assert!(list(container, "ports").any(|named| named["name"] == *port), "{overlay}: {service}");
+        }
+        for policy in manifest.objects("NetworkPolicy") {
+            chosen(at(policy, "spec/podSelector/matchLabels"));
+        }
+        // To Redis and to names, and nowhere else.
+        let policy = manifest.object("NetworkPolicy", "plugin-host");
+        let ports: Vec<_> = list(policy, "spec/egress").flat_map(|rule| list(rule, "ports")).collect();
+        assert_eq!(ports.iter().map(|port| port["port"].as_u64().unwrap()).collect::<Vec<_>>(), [6379, 53, 53]);
+        assert!(list(policy, "spec/egress").all(|rule| rule["to"].is_array()));
+    }
+}
+
+#[test]
+fn the_redis_for_trying_out_is_the_one_that_compose_starts() {
+    let Some(trial) = Manifest::build("trial") else { return };
+    let image = text_at(only_container(trial.pods()["redis"]), "image").to_owned();
+    let compose = std::fs::read_to_string(root().join("compose.yaml")).unwrap();
+    assert!(compose.contains(&image), "compose.yaml has no {image}");
+}
+
+/// The pods whose image is the program's.
+fn pods_of_plugin_host(manifest: &Manifest) -> Vec<&Value> {
+    let all = manifest.pods().into_values();
+    all.filter(|template| text_at(only_container(template), "image").starts_with("plugin-host:")).collect()
+}
+
+/// What of a pod is not of the restricted profile of the Pod Security Standards.
+fn against_the_restricted_profile(template: &Value) -> Vec<&'static str> {
+    let (spec, container) = (&template["spec"], only_container(template));
+    let pod = &spec["securityContext"];
+    let own = &container["securityContext"];
+    let set = |value: &Value| !value.is_null() && *value != false;
+    let volumes = ["configMap", "secret", "emptyDir", "projected", "downwardAPI", "csi", "persistentVolumeClaim"];
+    let of_kind = |volume: &Value| volumes.iter().any(|kind| volume.get(kind).is_some());
+    let probes = ["startupProbe", "livenessProbe", "readinessProbe"];
+    let faults = [
+        ("the node's namespaces", ["hostNetwork", "hostPID", "hostIPC"].iter().any(|name| set(&spec[*name]))),
+        ("privileged", set(&own["privileged"])),
+        ("more privileges than its parent", own["allowPrivilegeEscalation"] != false),
+        ("capabilities", own["capabilities"] != serde_json::json!({"drop": ["ALL"]})),
+        ("root", pod["runAsNonRoot"] != true || pod["runAsUser"] == 0 || set(&own["runAsUser"])),
+        (
+            "a seccomp profile of its own",
+            at(pod, "seccompProfile/type") != "RuntimeDefault" || set(&own["seccompProfile"]),
+        ),
+        ("volumes of the node", !list(spec, "volumes").all(of_kind)),
+        ("a port of the node", list(container, "ports").any(|port| set(&port["hostPort"]))),
+        ("a probe of another host", probes.iter().any(|probe| set(&container[*probe]["httpGet"]["host"]))),
+        ("a root that is written to", own["readOnlyRootFilesystem"] != true),
+        ("init containers", set(&spec["initContainers"])),
+    ];
+    faults.into_iter().filter(|(_, is_there)| *is_there).map(|(fault, _)| fault).collect()
+}
+
+/// The image of this repository: the program, and its plugins.
+fn plugin_host_image() -> Image {
+    Image {
+        files: vec![
+            (PathBuf::from(env!("CARGO_BIN_EXE_plugin-host")), "/usr/bin/plugin-host"),
+            (plugin("metrics"), "/usr/lib/plugin-host/libmetrics.so"),
+            (plugin("collector"), "/usr/lib/plugin-host/libcollector.so"),
+        ],
+        entrypoint: &["/usr/bin/plugin-host"],
+    }
+}
+
+/// What of the image redis the component uses.
+fn redis_image() -> Image {
+    let files = [("sh", "/bin/sh"), ("cat", "/usr/bin/cat"), ("redis-server", "/usr/bin/redis-server")];
+    Image { files: files.into_iter().map(|(name, target)| (program(name), target)).collect(), entrypoint: &[] }
+}
+
+/// A Redis outside of the cluster, without a password, on all addresses of the node.
+struct RedisOfTheCourse {
+    child: Child,
+    url: String,
+    _folder: tempfile::TempDir,
+}
+
+impl RedisOfTheCourse {
+    fn start() -> RedisOfTheCourse {
+        let folder = tempfile::tempdir().unwrap();
+        let child = Command::new("redis-server")
+            .args(["--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir"])
+            .arg(folder.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let redis = RedisOfTheCourse { child, url: "redis://127.0.0.1:6379".to_owned(), _folder: folder };
+        wait_for("a Redis", || try_ask(&redis.url, &["PING"]));
+        redis
+    }
+}
+
+impl Drop for RedisOfTheCourse {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// What a Redis says to a command; none where it can't be asked.
+fn try_ask(url: &str, words: &[&str]) -> Option<redis::Value> {
+    let mut connection = redis::Client::open(url).unwrap().get_connection().ok()?;
+    redis::cmd(words[0]).arg(&words[1..]).query(&mut connection).ok()
+}
+
+fn ask(url: &str, words: &[&str]) -> redis::Value {
+    try_ask(url, words).unwrap_or_else(|| panic!("{words:?} failed"))
+}
+
+/// The JSON in a key.
+fn result(url: &str, key: &str) -> Option<Value> {
+    let mut connection = redis::Client::open(url).unwrap().get_connection().ok()?;
+    let bytes: Option<Vec<u8>> = redis::cmd("GET").arg(key).query(&mut connection).ok()?;
+    Some(serde_json::from_slice(&bytes?).unwrap())
+}
