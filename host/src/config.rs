@@ -22,8 +22,8 @@ pub use self::values::{seconds, seconds_or_never, store_without_password};
 /// The flags of `run`. Each has a variable; the flag wins, and an empty value counts as unset.
 #[derive(Debug, Default, Args)]
 pub struct Flags {
-    /// Where data lies: redis://HOST:PORT, rediss://HOST:PORT (TLS) or sqlite:PATH [env: STORE_URL] [default: made of
-    /// REDIS_HOST, REDIS_PORT]
+    /// Where data lies: redis://HOST:PORT, redis+sentinel://HOST:PORT,…/MASTER, redis+cluster://HOST:PORT,… (each with
+    /// rediss for TLS), unix:PATH or sqlite:PATH [env: STORE_URL] [default: made of REDIS_HOST, REDIS_PORT]
     #[arg(long, value_name = "URL", help_heading = "Store")]
     pub store: Option<String>,
 
@@ -313,6 +313,12 @@ impl Flags {
         }
         let is_plain = pattern.is_none() && store.as_ref().is_none_or(|store| store.file().is_none());
         let output_stream = reader.output_stream(self.output_stream, &read_or_written, is_plain);
+        if store.as_ref().is_some_and(Address::is_cluster)
+            && let Some(output) = &output
+        {
+            let input = (trigger == TriggerKind::Stream).then_some(input_key.as_str());
+            reader.one_slot(&output.output, input, output_stream.as_deref());
+        }
         let output = output.map(|output| match &streams.group.consumer {
             consumer if trigger == TriggerKind::Stream && consumer != MAIN => output.of_consumer(consumer),
             _ => output,

@@ -19,7 +19,8 @@ pub struct Args {
     #[arg(long, value_name = "ALIAS", allow_hyphen_values = true)]
     pub ssh: Option<String>,
 
-    /// The store: redis://HOST:PORT[/DB], rediss://… or sqlite:PATH; with --ssh as that host sees it
+    /// The store: redis://HOST:PORT[/DB] or rediss://…, with --ssh as that host sees it; without --ssh also
+    /// redis+sentinel://…, redis+cluster://…, unix:PATH or sqlite:PATH
     /// [default with --ssh: redis://127.0.0.1:6379]
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,

@@ -131,10 +131,10 @@ impl Profile {
                         REDIS_PASSWORD, since addresses are saved and shown"
                 .to_owned());
         }
-        if through_ssh && (address.host().is_empty() || address.port() == 0) {
+        if through_ssh && (!address.is_one_host() || address.port() == 0) {
             return Err(format!(
-                "{address} can't be reached through SSH, which joins TCP connections only: name redis://HOST:PORT or \
-                 rediss://HOST:PORT as the SSH host sees it"
+                "{address} can't be reached through SSH, which joins TCP connections only, and one at a time: name \
+                 redis://HOST:PORT or rediss://HOST:PORT as the SSH host sees it"
             ));
         }
         if through_ssh && address.host().starts_with('-') {
@@ -223,6 +223,16 @@ mod tests {
     fn a_file_can_not_be_reached_through_ssh() {
         let file = Profile { ssh: "web".to_owned(), store: "sqlite:dev.db".to_owned(), ..profile() };
         assert!(faults(&file).contains("TCP connections only"));
+    }
+
+    #[test]
+    fn what_is_not_one_server_can_be_reached_without_ssh_only() {
+        for store in ["redis+sentinel://a,b/main", "redis+cluster://a", "unix:/run/redis.sock"] {
+            let direct = Profile { store: store.to_owned(), ..profile() };
+            assert!(direct.target(Secret::None).is_ok(), "{store}");
+            let through = faults(&Profile { ssh: "web".to_owned(), ..direct });
+            assert!(through.contains("through SSH") && through.contains("redis://HOST:PORT"), "{through}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
-use store::{Address, ClientFiles, Credentials, Group, Keys, Password, Tls};
+use store::{Address, ClientFiles, Credentials, Group, Keys, Password, Tls, slot};
 
 use super::values::{PASSWORD_IN_FLAG, at_least_one, bytes, seconds, seconds_or_never, sha256_digits, yes_or_no};
 use super::{BATCH_MAX, Faults, LoadingFlags, MAIN, StreamFlags, Streams, TriggerKind};
@@ -210,6 +210,20 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         Some(stream)
     }
 
+    /// Sees that what one commit works on is in one slot of a cluster.
+    pub(super) fn one_slot(&mut self, output: &str, input: Option<&str>, output_stream: Option<&str>) {
+        if let Some(input) = input.filter(|input| slot(input) != slot(output)) {
+            let advice = tagged(output, input);
+            let fault = format!("the stream {input:?} is in another slot of the cluster than {output:?}: {advice}");
+            self.fault("REDIS_OUTPUT_KEY", "--output-key", &fault);
+        }
+        if let Some(stream) = output_stream.filter(|stream| slot(stream) != slot(output)) {
+            let advice = tagged(stream, output);
+            let fault = format!("{stream:?} is in another slot of the cluster than {output:?}: {advice}");
+            self.fault("REDIS_OUTPUT_STREAM", "--output-stream", &fault);
+        }
+    }
+
     /// How a stream is read.
     pub(super) fn streams(&mut self, flags: StreamFlags, stream: &str) -> Streams {
         let text =
@@ -237,5 +251,14 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             _ => "MONITORING_PERIOD",
         };
         self.parse(flag, variable, "--period", Duration::from_secs(5), seconds)
+    }
+}
+
+/// What puts a key where another one is.
+fn tagged(key: &str, other: &str) -> String {
+    let tagged = format!("{{{other}}}:{key}");
+    match slot(&tagged) == slot(other) {
+        true => format!("name it {tagged:?}, whose hash tag is that key"),
+        false => "give both the same hash tag, as {a}:in and {a}:out have".to_owned(),
     }
 }

@@ -78,6 +78,48 @@ fn a_password_in_a_flag_is_refused_and_one_in_the_variable_taken() {
 }
 
 #[test]
+fn every_way_to_a_redis_is_taken() {
+    for (url, host, port) in [
+        ("redis+sentinel://:secret@a:1,b/main/2", "a", 1),
+        ("redis+cluster://:secret@a,b:2", "a", 6379),
+        ("rediss+cluster://:secret@a", "a", 6379),
+        ("unix:/run/redis.sock?db=2", "", 0),
+    ] {
+        let config = with_output(&[("STORE_URL", url)]).unwrap();
+        assert_eq!((config.store.host(), config.store.port()), (host, port), "what a handler is told of {url}");
+        let flags = Flags { store: Some(url.into()), output_key: Some("out".into()), ..Flags::default() };
+        match resolve(flags, &[]) {
+            Ok(config) => assert!(config.store.to_string().starts_with("unix:"), "{url}"),
+            Err(faults) => {
+                let faults = faults.to_string();
+                assert!(faults.contains("a flag with a password") && !faults.contains("secret"), "{faults}");
+            }
+        }
+    }
+    let ca = ("REDIS_CA_FILE", "/ca.pem");
+    assert!(with_output(&[("STORE_URL", "rediss+sentinel://a/main"), ca]).is_ok());
+    for plain in ["redis+sentinel://a/main", "redis+cluster://a", "unix:/run/redis.sock"] {
+        assert!(with_output(&[("STORE_URL", plain), ca]).unwrap_err().to_string().contains("without TLS"), "{plain}");
+    }
+    let faults = with_output(&[("STORE_URL", "redis+sentinel://a,b")]).unwrap_err().to_string();
+    assert!(faults.contains("STORE_URL") && faults.contains("no master"), "{faults}");
+}
+
+#[test]
+fn what_is_committed_at_once_must_be_in_one_slot_of_a_cluster() {
+    let (cluster, stream) = (("STORE_URL", "redis+cluster://a"), ("TRIGGER", "stream"));
+    let faults = with_output(&[cluster, stream, ("REDIS_OUTPUT_STREAM", "all")]).unwrap_err().to_string();
+    assert!(faults.contains("2 faults") && faults.contains("REDIS_OUTPUT_KEY (--output-key)"), "{faults}");
+    assert!(faults.contains("\"{metrics}:out\"") && faults.contains("\"{out}:all\""), "{faults}");
+    let tagged = ("REDIS_OUTPUT_KEY", "{metrics}:out");
+    assert!(resolve(Flags::default(), &[cluster, stream, tagged]).is_ok());
+    let braces = ("REDIS_INPUT_KEY", "a{b}c");
+    assert!(with_output(&[cluster, stream, braces]).unwrap_err().to_string().contains("the same hash tag"));
+    assert!(with_output(&[cluster, ("TRIGGER", "push")]).is_ok(), "a key is read by itself");
+    assert!(with_output(&[("STORE_URL", "redis://a"), stream]).is_ok());
+}
+
+#[test]
 fn files_for_tls_are_taken_with_an_address_that_uses_them_only() {
     let (url, ca) = (("STORE_URL", "rediss://redis:6380/1"), ("REDIS_CA_FILE", "/ca.pem"));
     let (cert, key) = (("REDIS_CERT_FILE", "/me.pem"), ("REDIS_KEY_FILE", "/me.key"));
