@@ -1,6 +1,7 @@
 //! A Redis Cluster: masters that are replaced, slots that are moved, keys that don't belong together.
 #![allow(clippy::unwrap_used, reason = "a test may fail by a panic, in its helpers too")]
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use store::testing::{RedisCluster, RedisServer, commit};
@@ -140,6 +141,61 @@ async fn until_restored(store: &Store, next: &mut impl AsyncFnMut() -> Change) {
         told.push(next().await);
     }
     assert!(told.contains(&Change::Lost), "{told:?}");
+}
+
+#[tokio::test]
+async fn many_keys_are_found_read_and_committed_wherever_they_are() {
+    let mut cluster = start();
+    let store = store(&cluster);
+    let names: Vec<_> = (0..60).map(|number| format!("many:{number}")).collect();
+    let keys: Vec<_> = names.iter().map(|name| Keys::of(name).unwrap()).collect();
+    let all: Vec<_> = keys.iter().collect();
+    let commits = |sequence: u64| keys.iter().map(|keys| commit(keys, sequence)).collect::<Vec<_>>();
+    let applied = async |sequence: u64| {
+        let committed = store.commit_each(&commits(sequence)).await.unwrap();
+        committed.into_iter().filter(|committed| matches!(committed, Ok(Committed::Applied))).count()
+    };
+    assert_eq!(applied(0).await, 60, "no server knows the script yet");
+    assert_eq!(applied(1).await, 60);
+    let (mut found, mut cursor) = (BTreeSet::new(), 0);
+    loop {
+        let (some, next) = store.keys_like("many:*", cursor, 7).await.unwrap();
+        found.extend(some);
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    assert_eq!(found, names.iter().cloned().collect());
+
+    let (from, to) = (cluster.master("many:7"), cluster.other_master("many:7"));
+    cluster.begin_to_move("many:7", from, to);
+    cluster.move_keys("many:7", from, to);
+    assert_eq!(applied(2).await, 60, "one is to be asked for elsewhere");
+    cluster.end_move("many:7", from, to);
+    assert_eq!(applied(3).await, 60, "one has moved");
+    cluster.master("many:9").run::<()>(&["DEL", "many:9"]);
+    cluster.master("many:9").run::<()>(&["RPUSH", "many:9", "1"]);
+    let read = store.read_each(&names.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
+    let absent: Vec<_> = (0..60).filter(|place| read[*place].is_none()).collect();
+    assert_eq!(absent, [9], "what is no plain value reads as none");
+    let saved = store.saved_each(&all).await.unwrap();
+    assert!(saved.into_iter().all(|saved| saved.unwrap().unwrap().sequence == 4));
+
+    let mut watch = store.watch_prefix("many:").await.unwrap();
+    for name in &names[10..13] {
+        cluster.master(name).run::<()>(&["SET", name, "others"]);
+        assert_eq!(watch.next().await, Change::Written(name.clone()));
+    }
+    let dead = cluster.first_master("many:1");
+    dead.kill();
+    assert_eq!(watch.next().await, Change::Lost);
+    // The keys of other masters are not held up.
+    let committed = store.commit_each(&commits(4)).await.unwrap();
+    let failed = committed.iter().filter(|committed| committed.is_err()).count();
+    assert!((2..60).contains(&failed), "{failed} of 60 failed");
+    until_it_works(|| store.ping()).await;
+    assert_eq!(watch.next().await, Change::Restored, "asking all masters makes the connections that tell");
 }
 
 #[tokio::test]

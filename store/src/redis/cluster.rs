@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
-use redis::{RedisError, RedisResult, Value, cmd};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, Value, cmd, pipe};
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
@@ -129,6 +129,50 @@ impl Cluster {
             answer.inspect_err(|_| self.outdate()).map_err(|cause| cause.at(&endpoint))?;
         }
         Ok(())
+    }
+
+    /// The answers to commands, one for each of `keys`. Those of a master that fails have failed, those of others not.
+    pub async fn each(&self, keys: &[&str], all: &Pipeline) -> Outcome<Vec<Outcome<Value>>> {
+        let mut parts: HashMap<Option<Endpoint>, Vec<(usize, &str, &Cmd)>> = HashMap::new();
+        {
+            let map = self.current().await?;
+            for (place, (key, command)) in keys.iter().zip(all.cmd_iter()).enumerate() {
+                parts.entry(map.slots.master(slot(key)).cloned()).or_default().push((place, key, command));
+            }
+        }
+        let mut answers = vec![Ok(Value::Nil); keys.len()];
+        for part in parts.values() {
+            let mut commands = pipe();
+            commands.ignore_errors();
+            for (_, _, command) in part {
+                commands.add_command((*command).clone());
+            }
+            let key = part.first().map_or("", |(_, key, _)| key);
+            let told = self.use_for(key, async |server| commands.query_async::<Vec<Value>>(server).await).await;
+            let places = part.iter().map(|(place, ..)| *place);
+            match told {
+                Ok(told) => places.zip(told).for_each(|(place, answer)| answers[place] = Ok(answer)),
+                Err(cause) => places.for_each(|place| answers[place] = Err(cause.clone())),
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Asks one of the masters, by their first slots, with one command; gives also whether it is the last one.
+    pub async fn query_nth<T: FromRedisValue>(&self, place: u64, command: &Cmd) -> Outcome<(T, bool)> {
+        let (endpoint, connection, is_last) = {
+            let mut map = self.current().await?;
+            let masters = map.slots.masters();
+            let place = usize::try_from(place).unwrap_or(usize::MAX);
+            let endpoint = masters.get(place).map(|endpoint| (*endpoint).clone());
+            let is_last = place + 1 >= masters.len();
+            let gone = || Cause::Unavailable("the cluster has fewer masters than a moment ago".to_owned());
+            let endpoint = endpoint.ok_or_else(gone)?;
+            let connection = map.connection(&endpoint, &self.entry);
+            (endpoint, connection, is_last)
+        };
+        let answer = connection.query(command).await;
+        Ok((answer.inspect_err(|_| self.outdate()).map_err(|cause| cause.at(&endpoint))?, is_last))
     }
 
     /// The masters of what is watched, or else that of slot 0.

@@ -8,7 +8,7 @@ use crate::error::Cause;
 
 const NO_RIGHT: &str = "give the user the rights to these keys and to TYPE, GET, SET, DEL, HGET, HGETALL, HSET, XADD, \
      XREVRANGE, PING, EVALSHA and SCRIPT LOAD, for streams also to XGROUP, XREADGROUP, XAUTOCLAIM, XPENDING, XACK and \
-     XTRIM (ACL SETUSER)";
+     XTRIM, for patterns to SCAN and MGET, in a cluster to CLUSTER SLOTS (ACL SETUSER)";
 
 /// The cause behind `error`, which came of an operation on `key` that had `limit` to end.
 pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause {

@@ -1,27 +1,53 @@
-//! Many keys at once: what is read and committed of a pattern's keys goes to the server in one pipeline.
+//! Many keys at once: what is read and committed of a pattern's keys goes to each server in one pipeline.
 
 use std::collections::HashMap;
 
-use ::redis::{Pipeline, RedisError, Value, cmd, from_redis_value, pipe};
+use ::redis::{RedisError, Value, cmd, from_redis_value, pipe};
 
-use super::{COMMIT, Redis, fault, invocation, settled};
+use super::servers::Servers;
+use super::{Redis, fault, invocation, settled};
 use crate::commit::{Commit, Committed, Saved};
-use crate::error::Outcome;
+use crate::error::{Cause, Outcome};
 use crate::keys::Keys;
+
+/// How many bits of a cursor are a server's own: no table has more places than they can count. Those above say which of
+/// a cluster's masters it is of.
+const OF_SERVER: u32 = 48;
 
 impl Redis {
     pub async fn keys_like(&self, pattern: &str, cursor: u64, about: usize) -> Outcome<(Vec<String>, u64)> {
+        let (place, of_server) = (cursor >> OF_SERVER, cursor & ((1 << OF_SERVER) - 1));
         let mut scan = cmd("SCAN");
-        scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(about).arg("TYPE").arg("string");
-        let (next, keys): (u64, Vec<Vec<u8>>) =
-            self.connection.use_for("", async |server| scan.query_async(server).await).await?;
+        scan.arg(of_server).arg("MATCH").arg(pattern).arg("COUNT").arg(about).arg("TYPE").arg("string");
+        let ((next, keys), is_last): ((u64, Vec<Vec<u8>>), bool) = self.connection.query_nth(place, &scan).await?;
+        let next = match next {
+            0 if is_last => 0,
+            0 => (place + 1) << OF_SERVER,
+            next => place << OF_SERVER | next,
+        };
         Ok((keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect(), next))
     }
 
     pub async fn read_each(&self, keys: &[&str]) -> Outcome<Vec<Option<Vec<u8>>>> {
-        let mut get = cmd("MGET");
-        get.arg(keys);
-        self.connection.use_for("", async |server| get.query_async(server).await).await
+        if let Servers::One(connection) = &self.connection {
+            return connection.query(cmd("MGET").arg(keys)).await;
+        }
+        let mut all = pipe();
+        for key in keys {
+            all.cmd("GET").arg(key);
+        }
+        let mut read = Vec::with_capacity(keys.len());
+        for (answer, key) in self.connection.each(keys, all).await?.into_iter().zip(keys) {
+            let bytes = match answer? {
+                answer if was_not_run(&answer) => self.read(key).await,
+                answer => self.told(answer, key),
+            };
+            read.push(match bytes {
+                Err(Cause::WrongType { .. }) => None,
+                bytes => bytes?,
+            });
+        }
+        Ok(read)
     }
 
     pub async fn saved_each(&self, keys: &[&Keys]) -> Outcome<Vec<Outcome<Option<Saved>>>> {
@@ -29,48 +55,34 @@ impl Redis {
         for keys in keys {
             all.cmd("HGETALL").arg(&keys.env);
         }
-        let answers = self.each(&all).await?;
-        Ok(answers
-            .into_iter()
-            .zip(keys)
-            .map(|(answer, keys)| {
-                let fields: HashMap<String, Vec<u8>> = self.told(answer, &keys.env)?;
-                Saved::from_fields(fields)
-            })
-            .collect())
+        let names: Vec<_> = keys.iter().map(|keys| keys.env.as_str()).collect();
+        let mut saved = Vec::with_capacity(keys.len());
+        for (answer, keys) in self.connection.each(&names, all).await?.into_iter().zip(keys) {
+            saved.push(match answer {
+                Ok(answer) if was_not_run(&answer) => self.saved(keys).await,
+                answer => answer
+                    .and_then(|answer| self.told::<HashMap<String, Vec<u8>>>(answer, &keys.env))
+                    .and_then(Saved::from_fields),
+            });
+        }
+        Ok(saved)
     }
 
-    /// The scripts in one pipeline. They are named by their hash; a server that doesn't know it has run none of them.
+    /// The scripts are named by their hash; where a server doesn't know it, the first that is sent whole makes it known.
     pub async fn commit_each(&self, commits: &[Commit<'_>]) -> Outcome<Vec<Outcome<Committed>>> {
         let mut all = pipe();
         for commit in commits {
             all.invoke_script(&invocation(commit)?);
         }
-        let mut answers = self.each(&all).await?;
-        if answers.iter().any(is_unknown_script) {
-            self.connection.use_for("", async |server| COMMIT.prepare_invoke().load_async(server).await).await?;
-            let unknown: Vec<_> = answers.iter().map(is_unknown_script).collect();
-            let mut again = pipe();
-            for (commit, _) in commits.iter().zip(&unknown).filter(|(_, unknown)| **unknown) {
-                again.invoke_script(&invocation(commit)?);
-            }
-            let mut later = self.each(&again).await?.into_iter();
-            for (answer, _) in answers.iter_mut().zip(unknown).filter(|(_, unknown)| *unknown) {
-                *answer = later.next().unwrap_or(Value::Nil);
-            }
+        let names: Vec<_> = commits.iter().map(|commit| commit.keys.output.as_str()).collect();
+        let mut committed = Vec::with_capacity(commits.len());
+        for (answer, commit) in self.connection.each(&names, all).await?.into_iter().zip(commits) {
+            committed.push(match answer {
+                Ok(answer) if was_not_run(&answer) => self.commit(commit).await,
+                answer => answer.and_then(|answer| self.told(answer, &commit.keys.output)).and_then(settled),
+            });
         }
-        let told = |(answer, commit): (Value, &Commit<'_>)| self.told(answer, &commit.keys.output).and_then(settled);
-        Ok(answers.into_iter().zip(commits).map(told).collect())
-    }
-
-    /// The answers to a pipeline, each for itself: an error of one is none of the others.
-    async fn each(&self, all: &Pipeline) -> Outcome<Vec<Value>> {
-        if all.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut all = all.clone();
-        all.ignore_errors();
-        self.connection.use_for("", async |server| all.query_async(server).await).await
+        Ok(committed)
     }
 
     fn told<T: ::redis::FromRedisValue>(&self, answer: Value, key: &str) -> Outcome<T> {
@@ -79,6 +91,7 @@ impl Redis {
     }
 }
 
-fn is_unknown_script(answer: &Value) -> bool {
-    matches!(answer, Value::ServerError(error) if error.code() == "NOSCRIPT")
+/// Whether a server has said that it hasn't run a command, and that it, or another one, will if it is asked by itself.
+fn was_not_run(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if matches!(error.code(), "NOSCRIPT" | "MOVED" | "ASK"))
 }

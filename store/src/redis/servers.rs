@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{RedisResult, cmd};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value, cmd};
 
 use super::cluster::Cluster;
 use super::connection::Connection;
@@ -56,6 +56,30 @@ impl Servers {
         match self {
             Servers::One(connection) => connection.use_for(key, operation).await,
             Servers::Cluster(cluster) => cluster.use_for(key, operation).await,
+        }
+    }
+
+    /// The answers to commands, one for each of `keys`, and each for itself: an error of one is none of the others. What
+    /// goes to one server goes there in one pipeline.
+    pub async fn each(&self, keys: &[&str], mut all: Pipeline) -> Outcome<Vec<Outcome<Value>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self {
+            Servers::One(connection) => {
+                all.ignore_errors();
+                let answers: Vec<Value> = connection.use_for("", async |server| all.query_async(server).await).await?;
+                Ok(answers.into_iter().map(Ok).collect())
+            }
+            Servers::Cluster(cluster) => cluster.each(keys, &all).await,
+        }
+    }
+
+    /// Asks one of the servers that hold keys, from the 0th on, with one command; gives also whether it is the last one.
+    pub async fn query_nth<T: FromRedisValue>(&self, place: u64, command: &Cmd) -> Outcome<(T, bool)> {
+        match self {
+            Servers::One(connection) => Ok((connection.query(command).await?, true)),
+            Servers::Cluster(cluster) => cluster.query_nth(place, command).await,
         }
     }
 
