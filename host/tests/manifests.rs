@@ -7,13 +7,13 @@ mod cluster;
 mod support;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 
 use cluster::manifest::{Manifest, NODE};
-use cluster::node::{on_a_node, program};
-use cluster::pod::{Files, Image, Pod, only_container};
-use cluster::{at, list, text_at};
+use cluster::node::on_a_node;
+use cluster::pod::{Files, Pod, only_container};
+use cluster::redis::{Outside, ask, result, try_ask};
+use cluster::{at, image, list, text_at};
 use serde_json::Value;
 use support::{plugin, plugin_host, root, text, wait_for};
 
@@ -25,14 +25,14 @@ const INPUT: &str = include_str!("../../plugins/metrics/data/sample.json");
 #[test]
 fn a_host_of_the_course_overlay_gives_the_specifications_result_under_its_names() {
     let Some(course) = Manifest::build("course") else { return };
-    let (metrics, address) = (plugin("metrics"), "192.168.121.48");
+    let address = "192.168.121.48";
     let test = "a_host_of_the_course_overlay_gives_the_specifications_result_under_its_names";
-    on_a_node(test, &[address], || {
+    on_a_node(test, &[address], build_plugins, |_| {
         assert_eq!(course.object("ConfigMap", "runtime-config")["data"]["REDIS_HOST"], address);
-        let redis = RedisOfTheCourse::start();
-        let library = std::fs::read(&metrics).unwrap();
-        let files = Files::from([("plugin", vec![("libmetrics.so", library.clone())])]);
-        let mut host = Pod::start(&course, "plugin-host", &plugin_host_image(), &files, "127.0.0.1 localhost\n");
+        let redis = Outside::start();
+        let library = std::fs::read(plugin("metrics")).unwrap();
+        let files = Files::from([("plugin", vec![("libmetrics.so".to_owned(), library.clone())])]);
+        let mut host = Pod::start(&course, "plugin-host", &image::plugin_host(), &files, "127.0.0.1 localhost\n");
         wait_for("a host that lives", || host.probe("startupProbe").filter(|code| *code == 200));
         wait_for("a host that lives", || host.probe("livenessProbe").filter(|code| *code == 200));
         host.wait_until_ready();
@@ -62,20 +62,19 @@ fn a_host_of_the_course_overlay_gives_the_specifications_result_under_its_names(
 #[test]
 fn the_trial_overlay_makes_percentages_of_its_node_and_goes_on_with_a_new_password() {
     let Some(trial) = Manifest::build("trial") else { return };
-    plugin("metrics");
     let test = "the_trial_overlay_makes_percentages_of_its_node_and_goes_on_with_a_new_password";
-    on_a_node(test, &[], || {
-        let files = Files::from([("redis", vec![("password", b"first".to_vec())])]);
+    on_a_node(test, &[], build_plugins, |_| {
+        let files = Files::from([("redis", vec![("password".to_owned(), b"first".to_vec())])]);
         let hosts = "127.0.0.1 localhost redis\n";
-        let redis = Pod::start(&trial, "redis", &redis_image(), &files, hosts);
+        let redis = Pod::start(&trial, "redis", &image::redis(), &files, hosts);
         let url = |password: &str| format!("redis://:{password}@127.0.0.1:6379");
         wait_for("a Redis with the Secret's password", || try_ask(&url("first"), &["PING"]));
         assert!(try_ask("redis://127.0.0.1:6379", &["PING"]).is_none(), "a Redis without a password");
         redis.assert_confined();
 
-        let (image, percentages) = (plugin_host_image(), format!("percentages-{NODE}"));
+        let (plugin_host, percentages) = (image::plugin_host(), format!("percentages-{NODE}"));
         let mut pods =
-            ["plugin-host-collector", "plugin-host"].map(|name| Pod::start(&trial, name, &image, &files, hosts));
+            ["plugin-host-collector", "plugin-host"].map(|name| Pod::start(&trial, name, &plugin_host, &files, hosts));
         for pod in &pods {
             pod.wait_until_ready();
             pod.assert_confined();
@@ -104,10 +103,9 @@ fn the_trial_overlay_makes_percentages_of_its_node_and_goes_on_with_a_new_passwo
 }
 
 #[test]
-fn each_variable_is_one_that_the_program_knows() {
+fn each_variable_of_manifests_and_pages_is_one_that_the_program_knows() {
     let help = plugin_host().args(["run", "--help"]).output().unwrap();
-    let help = text(&help.stdout);
-    let known: BTreeSet<_> = help.split(|letter: char| !(letter.is_ascii_uppercase() || letter == '_')).collect();
+    let known = capitals(&text(&help.stdout));
     assert!(known.contains("REDIS_PASSWORD_FILE") && !known.contains("HANDLER"));
     for overlay in OVERLAYS {
         let Some(manifest) = Manifest::build(overlay) else { return };
@@ -116,9 +114,17 @@ fn each_variable_is_one_that_the_program_knows() {
             let written = format!("{container}");
             for (name, _) in manifest.variables(container) {
                 let for_others = written.contains(&format!("$({name})"));
-                assert!(known.contains(name.as_str()) || for_others, "{overlay}: the program has no {name}");
+                assert!(known.contains(&name) || for_others, "{overlay}: the program has no {name}");
             }
         }
+    }
+    for page in ["kubernetes.md", "move-from-python.md"] {
+        let text = std::fs::read_to_string(root().join("docs").join(page)).unwrap();
+        let mut named = capitals(&text);
+        named.retain(|word| word.contains('_'));
+        assert!(named.len() > 3);
+        let unknown: Vec<_> = named.difference(&known).collect();
+        assert!(unknown.is_empty(), "{page}: the program has no {unknown:?}");
     }
 }
 
@@ -200,6 +206,12 @@ fn the_redis_for_trying_out_is_the_one_that_compose_starts() {
     assert!(compose.contains(&image), "compose.yaml has no {image}");
 }
 
+/// The words of a text that are written as variables are.
+fn capitals(text: &str) -> BTreeSet<String> {
+    let words = text.split(|letter: char| !(letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == '_'));
+    words.filter(|word| word.len() > 4).map(str::to_owned).collect()
+}
+
 /// The pods whose image is the program's.
 fn pods_of_plugin_host(manifest: &Manifest) -> Vec<&Value> {
     let all = manifest.pods().into_values();
@@ -234,66 +246,7 @@ fn against_the_restricted_profile(template: &Value) -> Vec<&'static str> {
     faults.into_iter().filter(|(_, is_there)| *is_there).map(|(fault, _)| fault).collect()
 }
 
-/// The image of this repository: the program, and its plugins.
-fn plugin_host_image() -> Image {
-    Image {
-        files: vec![
-            (PathBuf::from(env!("CARGO_BIN_EXE_plugin-host")), "/usr/bin/plugin-host"),
-            (plugin("metrics"), "/usr/lib/plugin-host/libmetrics.so"),
-            (plugin("collector"), "/usr/lib/plugin-host/libcollector.so"),
-        ],
-        entrypoint: &["/usr/bin/plugin-host"],
-    }
-}
-
-/// What of the image redis the component uses.
-fn redis_image() -> Image {
-    let files = [("sh", "/bin/sh"), ("cat", "/usr/bin/cat"), ("redis-server", "/usr/bin/redis-server")];
-    Image { files: files.into_iter().map(|(name, target)| (program(name), target)).collect(), entrypoint: &[] }
-}
-
-/// A Redis outside of the cluster, without a password, on all addresses of the node.
-struct RedisOfTheCourse {
-    child: Child,
-    url: String,
-    _folder: tempfile::TempDir,
-}
-
-impl RedisOfTheCourse {
-    fn start() -> RedisOfTheCourse {
-        let folder = tempfile::tempdir().unwrap();
-        let child = Command::new("redis-server")
-            .args(["--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir"])
-            .arg(folder.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let redis = RedisOfTheCourse { child, url: "redis://127.0.0.1:6379".to_owned(), _folder: folder };
-        wait_for("a Redis", || try_ask(&redis.url, &["PING"]));
-        redis
-    }
-}
-
-impl Drop for RedisOfTheCourse {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-/// What a Redis says to a command; none where it can't be asked.
-fn try_ask(url: &str, words: &[&str]) -> Option<redis::Value> {
-    let mut connection = redis::Client::open(url).unwrap().get_connection().ok()?;
-    redis::cmd(words[0]).arg(&words[1..]).query(&mut connection).ok()
-}
-
-fn ask(url: &str, words: &[&str]) -> redis::Value {
-    try_ask(url, words).unwrap_or_else(|| panic!("{words:?} failed"))
-}
-
-/// The JSON in a key.
-fn result(url: &str, key: &str) -> Option<Value> {
-    let mut connection = redis::Client::open(url).unwrap().get_connection().ok()?;
-    let bytes: Option<Vec<u8>> = redis::cmd("GET").arg(key).query(&mut connection).ok()?;
-    Some(serde_json::from_slice(&bytes?).unwrap())
+/// Cargo wants more than a node has.
+fn build_plugins(_: &Path) {
+    plugin("metrics");
 }

@@ -2,9 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub mod image;
 pub mod manifest;
 pub mod node;
 pub mod pod;
+pub mod redis;
 
 /// The value at a path of names and numbers, such as `spec/template`; null where there is none.
 pub fn at<'v>(value: &'v serde_json::Value, path: &str) -> &'v serde_json::Value {

@@ -1,10 +1,10 @@
 //! A node of a test's own: namespaces of processes, mounts and network in which a test runs once more.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Set in the namespaces.
+/// Set in the namespaces, to the folder that was prepared outside.
 const INSIDE: &str = "PLUGIN_HOST_TEST_NODE";
 
 /// A program of this machine, which root's own folders may hold.
@@ -17,13 +17,15 @@ pub fn program(name: &str) -> PathBuf {
 
 /// Runs a test on a node of its own, with these addresses besides 127.0.0.1. Nothing of it is left on this machine: no
 /// mount, no process, no address. Where that can't be, the test is skipped, with a word why.
-pub fn on_a_node(test: &str, addresses: &[&str], body: impl FnOnce()) {
-    if env::var_os(INSIDE).is_some() {
+///
+/// What needs more than such a node has (cargo, the network) is prepared before, in a folder that `body` is given.
+pub fn on_a_node(test: &str, addresses: &[&str], prepare: impl FnOnce(&Path), body: impl FnOnce(&Path)) {
+    if let Some(prepared) = env::var_os(INSIDE) {
         for address in addresses {
             run(Command::new(program("ip")).args(["address", "add", address, "dev", "lo"]));
         }
         run(Command::new(program("ip")).args(["link", "set", "lo", "up"]));
-        return body();
+        return body(Path::new(&prepared));
     }
     let namespaces = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
     let tried = Command::new("unshare").args(namespaces).args(["sh", "-c", "ip link set lo up"]).output();
@@ -35,11 +37,13 @@ pub fn on_a_node(test: &str, addresses: &[&str], body: impl FnOnce()) {
         }
         Err(error) => return eprintln!("skipped: {test} wants unshare of util-linux: {error}"),
     }
+    let prepared = tempfile::tempdir().unwrap();
+    prepare(prepared.path());
     let status = Command::new("unshare")
         .args(namespaces)
         .arg(env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
+        .env(INSIDE, prepared.path())
         .status()
         .unwrap();
     assert!(status.success(), "{test} failed on its node");

@@ -13,21 +13,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use serde_json::Value;
 
+use super::image::Image;
 use super::manifest::Manifest;
 use super::node::{program, run};
 use super::{at, list, text_at};
 use crate::support::volume::{Links, Rights, Volume};
 use crate::support::{get, wait_for};
 
-/// What a container's image holds: programs and libraries of this machine, and where the image has them.
-pub struct Image {
-    pub files: Vec<(PathBuf, &'static str)>,
-    /// What the template's `args` are given to.
-    pub entrypoint: &'static [&'static str],
-}
-
 /// The files of ConfigMaps and Secrets, by their names.
-pub type Files = BTreeMap<&'static str, Vec<(&'static str, Vec<u8>)>>;
+pub type Files = BTreeMap<&'static str, Vec<(String, Vec<u8>)>>;
 
 /// A pod that runs, ended with the value.
 pub struct Pod {
@@ -246,7 +240,7 @@ fn make_volume(volume: &Value, group: u32, files: &Files, folder: &Path) -> (Pat
     let mode = mode.as_u64().unwrap_or(0o644) as u32;
     let mut volume = Volume::with(Rights { mode, group });
     let files = files.get(source).unwrap_or_else(|| panic!("the test has no files of {source}"));
-    let files: Vec<_> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
+    let files: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
     volume.write(&files, Links::AfterIt);
     (volume.folder().to_owned(), Mounted::Files(volume))
 }
