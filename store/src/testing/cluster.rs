@@ -87,7 +87,8 @@ impl RedisCluster {
 
     /// A master other than that of `key`.
     pub fn other_master(&self, key: &str) -> &RedisServer {
-        let place = (0..MASTERS).find(|place| !self.serves(*place, key)).expect("there are several masters");
+        let is_other = |place: &usize| self.servers[*place].child.is_some() && !self.serves(*place, key);
+        let place = (0..MASTERS).find(is_other).expect("there are several masters");
         &self.servers[place]
     }
 
