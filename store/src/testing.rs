@@ -12,7 +12,7 @@ pub use sentinels::SentinelSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,6 +33,8 @@ pub struct RedisOptions {
     arguments: Vec<String>,
     password: Option<String>,
     tls: bool,
+    /// Where the certificates are that it shares with others; none for some of its own.
+    certificates: Option<PathBuf>,
     /// What a sentinel watches over, as its configuration file has it; none for a server.
     sentinel: Option<String>,
 }
@@ -65,8 +67,14 @@ impl RedisOptions {
         self.arg("--tls-auth-clients").arg("no")
     }
 
+    /// Speaks TLS with certificates that were [issued](certificates::issue) into that folder; also to other servers.
+    pub fn shared_tls(mut self, certificates: &Path) -> RedisOptions {
+        self.certificates = Some(certificates.to_owned());
+        self.tls().arg("--tls-replication").arg("yes")
+    }
+
     /// A sentinel in place of a server, with these lines of configuration.
-    fn sentinel(mut self, lines: &str) -> RedisOptions {
+    pub fn sentinel(mut self, lines: &str) -> RedisOptions {
         self.sentinel = Some(lines.to_owned());
         self
     }
@@ -85,7 +93,7 @@ impl RedisOptions {
     pub fn start(self) -> RedisServer {
         let folder = tempfile::tempdir().expect("a temporary folder can be created");
         let mut server = RedisServer { options: self, folder, port: 0, tls_port: 0, child: None };
-        if server.options.tls {
+        if server.options.tls && server.options.certificates.is_none() {
             certificates::issue(server.folder.path());
         }
         if let Some(lines) = &server.options.sentinel {
@@ -141,7 +149,7 @@ impl RedisServer {
 
     /// The files of a client that the server trusts, with the authority of both.
     pub fn tls_files(&self) -> Tls {
-        certificates::files(self.folder.path())
+        certificates::files(self.certificates())
     }
 
     /// `unix:…` of the server.
@@ -230,6 +238,10 @@ impl RedisServer {
         self.child.as_ref().expect("the server has been stopped")
     }
 
+    fn certificates(&self) -> &Path {
+        self.options.certificates.as_deref().unwrap_or(self.folder.path())
+    }
+
     fn socket(&self) -> PathBuf {
         self.folder.path().join("redis.sock")
     }
@@ -241,15 +253,15 @@ impl RedisServer {
     /// Starts the process and waits until it answers; false if it ends instead.
     fn spawn(&mut self) -> bool {
         let mut command = Command::new("redis-server");
-        if self.options.tls {
-            let file = |name| self.folder.path().join(name);
-            command.args(["--tls-port", &self.tls_port.to_string(), "--tls-ca-cert-file"]).arg(file("ca.pem"));
-            command.arg("--tls-cert-file").arg(file("server.pem")).arg("--tls-key-file").arg(file("server.key"));
-        }
         match self.options.sentinel {
             Some(_) => command.arg(self.sentinel_file()).arg("--sentinel"),
             None => command.args(["--save", "", "--unixsocket"]).arg(self.socket()),
         };
+        if self.options.tls {
+            let file = |name| self.certificates().join(name);
+            command.args(["--tls-port", &self.tls_port.to_string(), "--tls-ca-cert-file"]).arg(file("ca.pem"));
+            command.arg("--tls-cert-file").arg(file("server.pem")).arg("--tls-key-file").arg(file("server.key"));
+        }
         let spawned = command
             .args(["--bind", "127.0.0.1", "--port", &self.port.to_string()])
             .arg("--dir")

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use store::testing::{RedisCluster, RedisServer, commit};
+use store::testing::{RedisCluster, RedisServer, certificates, commit};
 use store::{Address, Cause, Change, Committed, Credentials, Error, Group, Keys, Store, Taken};
 
 /// How long a failover may take on a machine that runs many tests at once.
@@ -196,6 +196,24 @@ async fn many_keys_are_found_read_and_committed_wherever_they_are() {
     assert!((2..60).contains(&failed), "{failed} of 60 failed");
     until_it_works(|| store.ping()).await;
     assert_eq!(watch.next().await, Change::Restored, "asking all masters makes the connections that tell");
+}
+
+#[tokio::test]
+async fn all_masters_are_reached_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = certificates::issue(folder.path());
+    let cluster = RedisCluster::start(&RedisServer::options().shared_tls(folder.path()));
+    let address = Address::parse(&cluster.tls_url()).unwrap().with_tls(files);
+    let store = Store::new(address, Credentials::default());
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        let keys = Keys::of(name).unwrap();
+        assert_eq!(store.commit(&commit(&keys, 0)).await.unwrap(), Committed::Applied);
+    }
+    let (from, to) = (cluster.master("a"), cluster.other_master("a"));
+    cluster.begin_to_move("a", from, to);
+    assert_eq!(store.read("a").await.unwrap().unwrap(), b"output");
+    from.run::<()>(&["DEL", "a"]);
+    assert_eq!(store.read("a").await.unwrap(), None, "it is asked for at the other server");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use store::testing::{RedisServer, SentinelSet, commit};
+use store::testing::{RedisServer, SentinelSet, certificates, commit};
 use store::{Address, Cause, Change, Committed, Credentials, Error, Keys, Options, Store};
 
 /// How long a failover may take on a machine that runs many tests at once.
@@ -120,4 +120,23 @@ async fn a_replica_that_is_called_the_master_is_not_taken_for_one() {
     set.first().run::<()>(&["REPLICAOF", "NO", "ONE"]);
     set.second().run::<()>(&["REPLICAOF", "127.0.0.1", &first]);
     until_it_works(|| store.write("in", b"1")).await;
+}
+
+#[tokio::test]
+async fn sentinels_and_master_are_reached_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = certificates::issue(folder.path());
+    let options = RedisServer::options().shared_tls(folder.path());
+    let master = options.clone().start();
+    // Their certificates have a name, so that is what the sentinel calls the master.
+    let lines = format!(
+        "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\nsentinel monitor plugins {} {} 1\n",
+        certificates::SERVER_NAME,
+        master.tls_port()
+    );
+    let sentinel = options.sentinel(&lines).start();
+    let url = format!("{}/plugins", sentinel.tls_url().replace("rediss:", "rediss+sentinel:"));
+    let store = Store::new(Address::parse(&url).unwrap().with_tls(files), Credentials::default());
+    assert_eq!(store.commit(&commit(&Keys::of("out").unwrap(), 0)).await.unwrap(), Committed::Applied);
+    assert_eq!(master.run::<String>(&["GET", "out"]), "output");
 }

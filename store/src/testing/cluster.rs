@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::{RedisOptions, RedisServer, eventually, free_port};
+use super::{RedisOptions, RedisServer, certificates, eventually, free_port};
 use crate::keys::slot;
 
 /// How many of the servers are masters at the start.
@@ -36,7 +36,8 @@ impl RedisCluster {
                 let (first, last) = (bounds[place], bounds[place + 1] - 1);
                 server.run::<()>(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
             }
-            let (port, bus) = (server.port().to_string(), bus_port(server));
+            let port = if server.options.tls { server.tls_port() } else { server.port() };
+            let (port, bus) = (port.to_string(), bus_port(server));
             self.servers[0].run::<()>(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
         }
         for (place, replica) in self.servers.iter().enumerate().skip(MASTERS) {
@@ -63,6 +64,11 @@ impl RedisCluster {
     pub fn url(&self) -> String {
         let login = self.servers[0].password().map(|password| format!(":{password}@")).unwrap_or_default();
         format!("redis+cluster://{login}127.0.0.1:{},127.0.0.1:{}", self.servers[0].port(), self.servers[1].port())
+    }
+
+    /// `rediss+cluster://…` of one of the masters, by the name in its certificate.
+    pub fn tls_url(&self) -> String {
+        self.servers[0].tls_url().replace("rediss:", "rediss+cluster:")
     }
 
     /// The server that was the master of `key` at the start.
@@ -134,6 +140,16 @@ fn member(server: &RedisOptions) -> RedisServer {
     let mut server = server.clone();
     if let Some(password) = server.password.clone() {
         server = server.arg("--masterauth").arg(&password);
+    }
+    if server.tls {
+        // Their certificates have a name, so that is what they call each other.
+        for words in [
+            ["--tls-cluster", "yes"],
+            ["--cluster-announce-hostname", certificates::SERVER_NAME],
+            ["--cluster-preferred-endpoint-type", "hostname"],
+        ] {
+            server = server.arg(words[0]).arg(words[1]);
+        }
     }
     for words in [
         ["--cluster-enabled", "yes"],
