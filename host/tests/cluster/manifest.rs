@@ -82,7 +82,7 @@ impl Manifest {
 pub fn kubectl(arguments: &[&str], folder: &Path) -> Option<String> {
     let said = Command::new(root().join("ci/kubectl")).args(arguments).arg(folder).output().unwrap();
     if said.status.code() == Some(UNAVAILABLE) {
-        eprintln!("skipped: {}", text(&said.stderr).trim_end());
+        eprintln!("skipped: {}", text(&said.stderr).lines().last().unwrap_or_default());
         return None;
     }
     assert!(said.status.success(), "{}", text(&said.stderr));
