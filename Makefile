@@ -37,6 +37,9 @@ bench: ## measure the boundary, the metrics handler, loading, reloading, and an 
 	bench/idle
 	bench/reload
 
+bench-compare: ## measure the host beside the Python runtime and beside a bare loop of the Redis client
+	bench/compare
+
 bench-viewer: ## measure the viewer: a pass, processor time, memory (needs Xvfb and xdotool)
 	cargo bench -p viewer --bench pass
 	bench/viewer

@@ -44,22 +44,24 @@ if group ~= '' then
 end
 local keeps_history = length ~= '0' and #results > 0
 
-local kinds = {}
 local function is(key, kind)
-  kinds[key] = redis.call('TYPE', key).ok
-  return kinds[key] == kind or kinds[key] == 'none'
+  local found = redis.call('TYPE', key).ok
+  return found == kind or found == 'none', found == 'none'
 end
 
-if not is(output, 'string') then return {'wrong type', output} end
-if not is(env, 'hash') then return {'wrong type', env} end
+local fits, is_new = is(output, 'string')
+if not fits then return {'wrong type', output} end
 if keeps_history and not is(history, 'stream') then return {'wrong type', history} end
 if appends and not is(appends, 'stream') then return {'wrong type', appends} end
 if dead and not is(dead.key, 'stream') then return {'wrong type', dead.key} end
 
-local sequence = '0'
-if kinds[env] == 'hash' then
-  sequence = redis.call('HGET', env, 'sequence')
-  if not sequence then return {'corrupt', "the env's hash has no field sequence"} end
+local sequence = redis.pcall('HGET', env, 'sequence')
+if not sequence then
+  if redis.call('EXISTS', env) == 1 then return {'corrupt', "the env's hash has no field sequence"} end
+  sequence = '0'
+elseif sequence.err then
+  if string.sub(sequence.err, 1, 9) == 'WRONGTYPE' then return {'wrong type', env} end
+  return sequence
 end
 if sequence ~= expected then return {'refused', sequence} end
 
@@ -83,15 +85,17 @@ end
 
 -- An env of sequence 0 and nothing else is the same as none.
 redis.call('HSET', env, 'sequence', sequence)
-if #results > 0 then redis.call('SET', output, results[#results], kinds[output] == 'none' and 'XX' or 'NX') end
+if #results > 0 then redis.call('SET', output, results[#results], is_new and 'XX' or 'NX') end
 if appends then redis.call('XTRIM', appends, 'MAXLEN', '9223372036854775807') end
 if dead then redis.call('XTRIM', dead.key, 'MAXLEN', '9223372036854775807') end
 if stream then redis.call('XACK', stream, group, '0-0') end
 
 if keeps_history then
-  for index = math.max(1, #results - tonumber(length) + 1), #results do
-    redis.call('XADD', history, 'MAXLEN', length, '*', 'data', results[index])
+  -- What is too much is trimmed once, with the last one.
+  for index = math.max(1, #results - tonumber(length) + 1), #results - 1 do
+    redis.call('XADD', history, '*', 'data', results[index])
   end
+  redis.call('XADD', history, 'MAXLEN', length, '*', 'data', results[#results])
 end
 if appends then
   for index = 1, #results do redis.call('XADD', appends, '*', 'data', results[index]) end
