@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["push", url] => bare::push(url),
         ["stream", url, batch] => bare::stream(url, batch.parse()?),
-        [programs, peer] => Rounds::new(programs, peer)?.all(),
-        _ => bail!("usage: compare FOLDER-OF-PROGRAMS PYTHON"),
+        [programs, python, ref rows @ ..] => Rounds::new(programs, python)?.measure(rows),
+        _ => bail!("usage: compare FOLDER-OF-PROGRAMS PYTHON [push|poll|stream|idle|start|pattern]…"),
     }
 }

@@ -31,18 +31,31 @@ impl Rounds {
         Ok(Rounds { programs: Programs { folder: PathBuf::from(folder), python: python.into(), peer } })
     }
 
-    /// All rows.
-    pub fn all(&self) -> Result<()> {
+    /// These rows, or all.
+    pub fn measure(&self, rows: &[&str]) -> Result<()> {
         println!("| what | host | bare loop | peer |\n|---|---|---|---|");
-        self.push()?;
-        self.looks()?;
-        for (name, input) in [("283 B", sample(2, 0)), ("1.9 kB", sample(2, 1600)), ("16 CPUs", sample(16, 0))] {
-            self.stream(name, &input)?;
+        let wanted = |row: &str| rows.is_empty() || rows.contains(&row);
+        if wanted("push") {
+            self.push()?;
         }
-        self.idle()?;
-        self.start()?;
-        for keys in [10, 1000, 100_000] {
-            self.pattern(keys)?;
+        if wanted("poll") {
+            self.looks()?;
+        }
+        if wanted("stream") {
+            for (name, input) in [("283 B", sample(2, 0)), ("1.9 kB", sample(2, 1600)), ("16 CPUs", sample(16, 0))] {
+                self.stream(name, &input)?;
+            }
+        }
+        if wanted("idle") {
+            self.idle()?;
+        }
+        if wanted("start") {
+            self.start()?;
+        }
+        if wanted("pattern") {
+            for keys in [10, 1000, 100_000] {
+                self.pattern(keys)?;
+            }
         }
         Ok(())
     }

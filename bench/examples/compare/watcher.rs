@@ -36,7 +36,7 @@ impl Watcher {
             cmd("SET").arg(key).arg(input).exec_async(server).await?;
             loop {
                 let push = timeout(Duration::from_secs(20), told.recv()).await?.context("the connection ended")?;
-                if keys(&push).iter().any(|written| *written == output.as_bytes()) {
+                if keys(&push).contains(&output.as_bytes()) {
                     return Ok(started.elapsed());
                 }
             }

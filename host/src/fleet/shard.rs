@@ -26,6 +26,9 @@ const ROUND: usize = 256;
 /// How often what is not needed any more is let go, at most.
 const SWEEP: Duration = Duration::from_secs(10);
 
+/// How often keys and envs are counted while there is work: to count them takes a walk over all.
+const COUNT: Duration = Duration::from_millis(500);
+
 pub(super) struct Shard {
     job: Job,
     board: Arc<Board>,
@@ -34,6 +37,9 @@ pub(super) struct Shard {
     known: HashMap<Arc<str>, Known>,
     /// What the board was told of this thread's keys and envs.
     told: [usize; 2],
+    /// They may be others since.
+    told_before_work: bool,
+    swept: Instant,
 }
 
 /// What is known of a key.
@@ -76,7 +82,16 @@ impl Shard {
     pub(super) fn new(job: Job, board: Arc<Board>, versions: Arc<Versions>, due: Arc<Due>) -> Shard {
         // A connection of its own, so that the threads don't wait for each other.
         let job = Job { store: job.store.another(), ..job };
-        Shard { job, board, versions, due, known: HashMap::new(), told: [0, 0] }
+        Shard {
+            job,
+            board,
+            versions,
+            due,
+            known: HashMap::new(),
+            told: [0, 0],
+            told_before_work: true,
+            swept: Instant::now(),
+        }
     }
 
     /// Works until it is told to stop.
@@ -89,15 +104,21 @@ impl Shard {
 
     async fn work(&mut self, mut stop: watch::Receiver<bool>) {
         let mut backoff = Backoff::default();
-        let mut sweep = interval(SWEEP.min(self.job.env_idle.max(Duration::from_millis(10))));
-        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let sweep_after = SWEEP.min(self.job.env_idle);
+        let mut tick = interval(COUNT.min(sweep_after.max(Duration::from_millis(10))));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let due = Arc::clone(&self.due);
         loop {
             let keys = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return,
-                _ = sweep.tick() => {
-                    self.sweep();
+                _ = tick.tick() => {
+                    if since(self.swept) >= sweep_after {
+                        self.sweep();
+                    }
+                    if self.told_before_work {
+                        self.tell_counts();
+                    }
                     continue;
                 }
                 keys = due.take(ROUND) => keys,
@@ -116,7 +137,7 @@ impl Shard {
                     }
                 }
             }
-            self.tell_counts();
+            self.told_before_work = true;
         }
     }
 
@@ -366,7 +387,8 @@ impl Shard {
         for known in self.known.values_mut() {
             known.open.take_if(|open| since(open.called) >= self.job.env_idle);
         }
-        self.tell_counts();
+        self.swept = Instant::now();
+        self.told_before_work = true;
     }
 
     fn tell_counts(&mut self) {
@@ -374,5 +396,6 @@ impl Shard {
         let now = [self.known.len(), open];
         self.board.holds(self.told, now);
         self.told = now;
+        self.told_before_work = false;
     }
 }
