@@ -37,8 +37,8 @@ pub(super) struct Shard {
     known: HashMap<Arc<str>, Known>,
     /// What the board was told of this thread's keys and envs.
     told: [usize; 2],
-    /// They may be others since.
-    told_before_work: bool,
+    /// There may be others since.
+    count_due: bool,
     swept: Instant,
 }
 
@@ -89,7 +89,7 @@ impl Shard {
             due,
             known: HashMap::new(),
             told: [0, 0],
-            told_before_work: true,
+            count_due: true,
             swept: Instant::now(),
         }
     }
@@ -116,7 +116,7 @@ impl Shard {
                     if since(self.swept) >= sweep_after {
                         self.sweep();
                     }
-                    if self.told_before_work {
+                    if self.count_due {
                         self.tell_counts();
                     }
                     continue;
@@ -137,7 +137,7 @@ impl Shard {
                     }
                 }
             }
-            self.told_before_work = true;
+            self.count_due = true;
         }
     }
 
@@ -388,7 +388,7 @@ impl Shard {
             known.open.take_if(|open| since(open.called) >= self.job.env_idle);
         }
         self.swept = Instant::now();
-        self.told_before_work = true;
+        self.count_due = true;
     }
 
     fn tell_counts(&mut self) {
@@ -396,6 +396,6 @@ impl Shard {
         let now = [self.known.len(), open];
         self.board.holds(self.told, now);
         self.told = now;
-        self.told_before_work = false;
+        self.count_due = false;
     }
 }
