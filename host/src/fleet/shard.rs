@@ -82,16 +82,7 @@ impl Shard {
     pub(super) fn new(job: Job, board: Arc<Board>, versions: Arc<Versions>, due: Arc<Due>) -> Shard {
         // A connection of its own, so that the threads don't wait for each other.
         let job = Job { store: job.store.another(), ..job };
-        Shard {
-            job,
-            board,
-            versions,
-            due,
-            known: HashMap::new(),
-            told: [0, 0],
-            count_due: true,
-            swept: Instant::now(),
-        }
+        Shard { job, board, versions, due, known: HashMap::new(), told: [0, 0], count_due: true, swept: Instant::now() }
     }
 
     /// Works until it is told to stop.
