@@ -104,6 +104,8 @@ impl Fleet {
         let mut backoff = Backoff::default();
         let mut period = interval(self.job.period);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first look is not the period's.
+        period.reset();
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut look_due = true;

@@ -201,13 +201,9 @@ impl Shard {
         };
         if !counted {
             let env = saved.map_or(&[][..], |saved| &saved.env);
-            let opened = match self.running(changed, version, env) {
-                Ok(running) => Ok((running, version.number)),
-                Err(error) => Err(error),
-            };
-            match opened {
-                Ok((running, version)) => {
-                    let saved_at = saved.map(|saved| saved.saved_at.clone());
+            match self.running(changed, version, env) {
+                Ok(running) => {
+                    let (version, saved_at) = (version.number, saved.map(|saved| saved.saved_at.clone()));
                     known.open = Some(Box::new(Open { running, version, saved_at, called: Instant::now() }));
                 }
                 Err(error) => {
@@ -263,8 +259,8 @@ impl Shard {
         }
     }
 
-    /// A version that fails before it had any success is tried against the one before, at the next round: the key is due
-    /// again, and if that one succeeds all go back to it.
+    /// From a version that fails before it had any success all go back to the one before, which gets the key at the next
+    /// round.
     fn call_failed(&mut self, changed: &Changed, version: &Version, failure: &Failure, took: Duration) {
         self.board.failed(&changed.key, took, failure);
         tracing::error!(key = &*changed.key, event = changed.event, kind = failure.kind.as_str(), "{failure}");

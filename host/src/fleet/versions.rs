@@ -18,7 +18,7 @@ struct Inner {
     current: Version,
     /// The one to go back to, until the current one has had a success.
     before: Option<Version>,
-    /// Versions whose first call failed where the one before succeeded.
+    /// Versions whose first call failed.
     rejected: HashSet<String>,
 }
 
@@ -82,7 +82,7 @@ impl Versions {
         state.before.get_or_insert(replaced);
     }
 
-    /// Where `failed` failed before it had any success, `before` succeeds: all go back to that.
+    /// `failed` has failed before it had any success: all go back to `before`.
     pub(super) fn go_back(&self, failed: &Version, before: &Version, failure: &str) {
         let mut state = self.state();
         if state.current.number != failed.number {
@@ -94,8 +94,8 @@ impl Versions {
         state.before = None;
         drop(state);
         self.board.loaded(&before.plugin);
-        let error = anyhow!("its first call failed where the version before succeeded: {failure}")
-            .context(format!("the new version of {}", failed.plugin.name()));
+        let error =
+            anyhow!("its first call failed: {failure}").context(format!("the new version of {}", failed.plugin.name()));
         self.not_reloaded(&NotLoaded { step: Step::FirstCall, identity: Some(identity), error });
     }
 
