@@ -7,11 +7,10 @@
 
 mod due;
 mod shard;
-mod versions;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -22,10 +21,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use self::due::Due;
 use self::shard::Shard;
-use self::versions::Versions;
 use crate::pattern::Pattern;
 use crate::plugin::{Arrival, Loaded};
 use crate::status::{Board, State};
+use crate::versions::Versions;
 use crate::worker::{Backoff, HEARTBEAT, STATUS_LIFE};
 
 /// About how many keys a step of a look goes over.
@@ -61,7 +60,7 @@ pub struct Fleet {
     /// The output pattern as if it were a key: the host's status lies beside it.
     keys: Keys,
     board: Arc<Board>,
-    versions: Arc<Versions>,
+    versions: Arc<Mutex<Versions<Arc<Loaded>>>>,
     stop: watch::Receiver<bool>,
     shards: Vec<(Arc<Due>, JoinHandle<()>)>,
     watching: Watching,
@@ -81,7 +80,7 @@ impl Fleet {
     ///
     /// A thread can't be started.
     pub fn start(job: Job, plugin: Loaded, board: Arc<Board>, stop: watch::Receiver<bool>) -> Result<Fleet> {
-        let versions = Arc::new(Versions::new(plugin, Arc::clone(&board)));
+        let versions = Arc::new(Mutex::new(Versions::new(Arc::new(plugin), Arc::clone(&board))));
         let keys = Keys::of(&job.output.with("*"))?;
         let count = thread::available_parallelism().map_or(1, usize::from).min(MOST_SHARDS);
         let shards = (0..count)
@@ -136,7 +135,7 @@ impl Fleet {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                Some(arrival) = arrivals.recv() => self.versions.arrive(arrival),
+                Some(arrival) = arrivals.recv() => self.arrive(arrival),
                 _ = heartbeat.tick() => self.announce().await,
                 _ = period.tick() => look_due = true,
                 written = written(&mut self.watching) => match written {
@@ -184,6 +183,18 @@ impl Fleet {
         }
     }
 
+    /// Takes what a look for new versions gave. The handler is opened anew with each key's env, so this shows only key by
+    /// key whether a new version can read them.
+    fn arrive(&self, arrival: Arrival) {
+        let mut versions = lock(&self.versions);
+        match arrival {
+            // Whatever became of it is told.
+            Arrival::New(plugin) => drop(versions.reload(*plugin, |plugin| Ok(Arc::new(plugin)))),
+            Arrival::Failed(not) => versions.not_loaded(&not),
+            Arrival::Back => versions.readable_again(),
+        }
+    }
+
     fn available(&self) {
         if self.board.enter(State::Running, None) != State::Running {
             tracing::info!("ready");
@@ -223,6 +234,11 @@ async fn written(watching: &mut Watching) -> Option<String> {
         },
         Watching::NotYet | Watching::No => std::future::pending().await,
     }
+}
+
+/// A plain mutex: it is held for a few moves only, never across an await.
+fn lock<V>(versions: &Mutex<Versions<V>>) -> MutexGuard<'_, Versions<V>> {
+    versions.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How long ago.

@@ -10,6 +10,7 @@ pub mod pattern;
 pub mod trigger;
 
 pub mod plugin;
+mod versions;
 
 pub mod worker;
 

@@ -8,7 +8,6 @@ mod call;
 mod commit;
 mod version;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +23,7 @@ use self::version::{Version, open};
 use crate::plugin::{Arrival, Loaded, NotLoaded};
 use crate::status::{Board, State};
 use crate::trigger::Trigger;
+use crate::versions::Versions;
 
 pub(crate) use self::backoff::Backoff;
 pub use self::call::Outcome;
@@ -84,11 +84,7 @@ struct Progress {
 /// Runs a handler on the events of a trigger.
 pub struct Worker {
     job: Arc<Job>,
-    version: Version,
-    /// The version to go back to, until this one has had a success.
-    before: Option<Version>,
-    /// Versions that failed at once where the one before succeeded: they are not tried again.
-    rejected: HashSet<String>,
+    versions: Versions<Version>,
     progress: Progress,
     /// The commit that is under way.
     sent: Option<Sent>,
@@ -126,9 +122,7 @@ impl Worker {
         tell: impl FnMut(News<'_>) + 'static,
     ) -> Result<Worker> {
         Ok(Worker {
-            version: Version::open(&job, plugin, &[])?,
-            before: None,
-            rejected: HashSet::new(),
+            versions: Versions::new(Version::open(&job, plugin, &[])?, Arc::clone(&board)),
             job: Arc::new(job),
             progress: Progress::default(),
             sent: None,
@@ -252,7 +246,7 @@ impl Worker {
     fn take_up(&mut self, saved: Option<Saved>, newer: &mut Option<Loaded>) -> Result<()> {
         let progress = saved.map(Progress::from).unwrap_or_default();
         self.forget_env();
-        let reopened = self.version.reopen(&self.job, &progress.env);
+        let reopened = self.versions.current_mut().reopen(&self.job, &progress.env);
         match (reopened, newer.take()) {
             (Ok(()), newer) => {
                 self.progress = progress;
@@ -266,8 +260,9 @@ impl Worker {
             (Err(_), Some(plugin)) => match open(&self.job, &plugin, &progress.env) {
                 Ok(running) => {
                     self.progress = progress;
-                    self.put_in_place(Version { plugin, running });
-                    self.before = None;
+                    self.versions.put_in_place(Version { plugin, running });
+                    self.versions.proven();
+                    self.tell_reloaded();
                     Ok(())
                 }
                 Err(error) => {
@@ -280,8 +275,8 @@ impl Worker {
 
     /// The next call begins with the env of the last commit.
     fn forget_env(&mut self) {
-        self.version.running.forget_env();
-        if let Some(before) = &mut self.before {
+        self.versions.current_mut().running.forget_env();
+        if let Some(before) = self.versions.before_mut() {
             before.running.forget_env();
         }
     }

@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::Rng;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 use store::Keys;
 use store::testing::RedisServer;
 use support::redis::Redis;
-use support::{Host, build, plugin_host, replace, text, wait_at_most, wait_for};
+use support::{Host, build, plugin, plugin_host, replace, text, wait_at_most, wait_for};
 
 /// A host on `in:*`, whose results go to `out:*`.
 fn fleet(redis: &Redis, handler: &str, variables: &[(&str, &str)]) -> Host {
@@ -185,6 +186,55 @@ fn a_new_version_goes_on_with_each_env() {
     for name in ["a", "b"] {
         assert_eq!(output(&redis, name), Some(json!({"build": "build-0000000002", "calls": 2})));
     }
+}
+
+/// A host that calls `sum` of a copy of the fixture, which has been replaced by `newer` after a first call.
+fn replaced(redis: &Redis, folder: &Path, newer: &[u8]) -> Host {
+    let library = folder.join("libfixture.so");
+    replace(&library, &build(1));
+    let path = library.to_str().unwrap();
+    let host = pushed(redis, "sum", &[("HANDLER_PATH", path), ("RELOAD_PERIOD", "0.05")]);
+    redis.pipeline([set("a", &json!({"add": 1}))]);
+    wait_for("a result", || (sequence(redis, "a") == 1).then_some(()));
+    replace(&library, newer);
+    host.wait_for_log("reloaded");
+    host
+}
+
+#[test]
+fn an_input_that_fails_in_both_versions_says_nothing_against_the_new_one() {
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let host = replaced(&redis, folder.path(), &build(2));
+    let newer = host.status()["plugin"]["sha256"].clone();
+    redis.pipeline([set("a", &json!({"add": 10, "then": "panic"}))]);
+    wait_for("a failure in each", || (host.status()["failures"] == 2).then_some(()));
+    redis.pipeline([set("a", &json!({"add": 100})), set("b", &json!({"add": 1}))]);
+    wait_for("both", || (sequence(&redis, "a") == 2 && sequence(&redis, "b") == 1).then_some(()));
+    assert_eq!(output(&redis, "a"), Some(json!({"calls": 2, "sum": 101.0})));
+    let status = host.status();
+    assert_eq!((&status["plugin"]["sha256"], &status["last_reload"]["failed"]), (&newer, &Value::Null));
+    assert_eq!((&status["failures"], &status["failed_reloads"]), (&json!(2), &json!({})));
+}
+
+#[test]
+fn a_version_that_fails_where_the_one_before_succeeds_is_gone_back_from() {
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let next = std::fs::read(plugin("fixture_next")).unwrap();
+    let host = replaced(&redis, folder.path(), &next);
+    redis.pipeline((0..40).map(|key| set(&key.to_string(), &json!({"add": 1}))));
+    redis.pipeline([set("a", &json!({"add": 2}))]);
+    let is_counted = |key: u32| sequence(&redis, &key.to_string()) == 1;
+    wait_for("all", || ((0..40).all(is_counted) && sequence(&redis, "a") == 2).then_some(()));
+    assert_eq!(output(&redis, "a"), Some(json!({"calls": 2, "sum": 3.0})));
+    let status = host.status();
+    assert_eq!(
+        (&status["plugin"]["name"], &status["last_reload"]["failed"]),
+        (&json!("fixture"), &json!("first-call"))
+    );
+    let message = status["last_reload"]["message"].as_str().unwrap();
+    assert!(message.contains("the version before succeeded") && message.contains("is broken"), "{message}");
 }
 
 #[test]

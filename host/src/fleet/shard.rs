@@ -1,23 +1,24 @@
 //! A thread that works for its part of the keys: reads what is due, calls the handler, and commits, in pipelines.
 //!
-//! The store is what is true. Of a key the thread keeps only what spares it a look there: what was committed last, and
-//! the handler opened with that env. Whatever goes wrong with a key, that is forgotten, and read anew at the next round.
+//! The store is what is true. Of a key the thread keeps only what spares it a look there: what was committed last, with
+//! the env. The handler is opened with it for each call: that costs little beside the commit, and an open handler holds
+//! many times the memory of its env. If a commit goes wrong, its key is forgotten, and read anew at the next round.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use plugin_api::abi::{About, Call, Failure};
+use plugin_api::abi::{About, Call};
 use store::{Commit, Committed, Keys, Saved};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::due::Due;
-use super::versions::{Version, Versions};
-use super::{Job, since};
-use crate::plugin::Running;
+use super::{Job, lock, since};
+use crate::plugin::Loaded;
 use crate::status::{Board, State, now};
 use crate::trigger::content_id;
+use crate::versions::Versions;
 use crate::worker::Backoff;
 
 /// How many keys a round works on: enough to fill a pipeline, few enough that the next keys don't wait long.
@@ -32,7 +33,7 @@ const COUNT: Duration = Duration::from_millis(500);
 pub(super) struct Shard {
     job: Job,
     board: Arc<Board>,
-    versions: Arc<Versions>,
+    versions: Arc<Mutex<Versions<Arc<Loaded>>>>,
     due: Arc<Due>,
     known: HashMap<Arc<str>, Known>,
     /// What the board was told of this thread's keys and envs.
@@ -42,22 +43,25 @@ pub(super) struct Shard {
     swept: Instant,
 }
 
-/// What is known of a key.
+/// What is known of a key: as little as will do, since there may be very many.
 struct Known {
-    /// The bytes that were called last, with success or not: equal ones are not called again.
-    event: String,
-    sequence: u64,
-    /// The handler with the key's env, opened by the version of this number; none where the env left memory.
-    open: Option<Box<Open>>,
+    /// The bytes that were called last, with success or not: equal ones are not called again. Empty: none.
+    event: Box<str>,
+    /// None where it left memory, or can't be read.
+    progress: Option<Progress>,
     /// When it was last found due.
     seen: Instant,
 }
 
-struct Open {
-    running: Running,
-    version: u64,
-    saved_at: Option<String>,
-    called: Instant,
+/// What was committed last.
+struct Progress {
+    sequence: u64,
+    /// Shared with the keys that were committed at once. None where nothing was.
+    saved_at: Option<Arc<str>>,
+    /// Empty where nothing was committed: a fresh env.
+    env: Box<[u8]>,
+    /// When it was committed or read.
+    touched: Instant,
 }
 
 /// A key with new bytes.
@@ -71,15 +75,18 @@ struct Changed {
 /// What a call gave, still to be committed.
 struct Called {
     changed: Changed,
+    plugin: Arc<Loaded>,
     output: Vec<u8>,
     env: Vec<u8>,
-    symbol: String,
-    version: String,
-    saved_at: String,
 }
 
 impl Shard {
-    pub(super) fn new(job: Job, board: Arc<Board>, versions: Arc<Versions>, due: Arc<Due>) -> Shard {
+    pub(super) fn new(
+        job: Job,
+        board: Arc<Board>,
+        versions: Arc<Mutex<Versions<Arc<Loaded>>>>,
+        due: Arc<Due>,
+    ) -> Shard {
         // A connection of its own, so that the threads don't wait for each other.
         let job = Job { store: job.store.another(), ..job };
         Shard { job, board, versions, due, known: HashMap::new(), told: [0, 0], count_due: true, swept: Instant::now() }
@@ -144,7 +151,7 @@ impl Shard {
     async fn changed(&mut self, keys: &[Arc<str>]) -> Result<Vec<Changed>, store::Error> {
         let names: Vec<_> = keys.iter().map(|key| &**key).collect();
         let values = self.job.store.read_each(&names).await?;
-        let mut changed = Vec::new();
+        let (mut changed, seen) = (Vec::with_capacity(keys.len()), Instant::now());
         for (key, value) in keys.iter().zip(values) {
             let Some(bytes) = value else {
                 self.known.remove(key);
@@ -152,72 +159,96 @@ impl Shard {
             };
             let event = content_id(&bytes);
             if let Some(known) = self.known.get_mut(key) {
-                known.seen = Instant::now();
-                if known.event == event {
+                known.seen = seen;
+                if *known.event == event {
                     continue;
                 }
             }
             let text = self.job.input.text_of(key).unwrap_or_default();
             match Keys::of(&self.job.output.with(text)) {
                 Ok(keys) => changed.push(Changed { key: Arc::clone(key), bytes, event, keys }),
-                Err(error) => self.failed(key, event, "output", &format!("no result can be written: {error}")),
+                Err(error) => self.unusable(key, event, "output", &format!("no result can be written: {error}")),
             }
         }
         Ok(changed)
     }
 
-    /// Reads what was committed of those keys whose env is not in memory, opens the handler with it, and drops those
-    /// whose bytes were counted already.
+    /// Reads what was committed of those keys of which it is not in memory, and drops those whose bytes were counted
+    /// already.
     async fn recall(&mut self, changed: &mut Vec<Changed>) -> Result<(), store::Error> {
-        let version = self.versions.current();
-        let is_open = |known: &HashMap<Arc<str>, Known>, key: &Arc<str>| {
-            let open = known.get(key).and_then(|known| known.open.as_ref());
-            open.is_some_and(|open| open.version == version.number)
-        };
-        let unknown: Vec<_> = changed.iter().filter(|changed| !is_open(&self.known, &changed.key)).collect();
+        let is_known = |changed: &Changed| self.known.get(&changed.key).is_some_and(|known| known.progress.is_some());
+        let (known, unknown): (Vec<_>, Vec<_>) = std::mem::take(changed).into_iter().partition(is_known);
+        *changed = known;
         let envs: Vec<_> = unknown.iter().map(|changed| &changed.keys).collect();
         let saved = self.job.store.saved_each(&envs).await?;
-        let saved: HashMap<_, _> = unknown.into_iter().map(|changed| Arc::clone(&changed.key)).zip(saved).collect();
-        changed.retain(|changed| match saved.get(&changed.key) {
-            None => true,
-            Some(Err(error)) => {
-                self.failed(&changed.key, changed.event.clone(), "env", &error.to_string());
-                false
+        for (unknown, saved) in unknown.into_iter().zip(saved) {
+            match saved {
+                Ok(saved) => {
+                    let known = Known::from(saved);
+                    let was_counted = *known.event == unknown.event;
+                    self.known.insert(Arc::clone(&unknown.key), known);
+                    if !was_counted {
+                        changed.push(unknown);
+                    }
+                }
+                Err(error) => self.unusable(&unknown.key, unknown.event, "env", &error.to_string()),
             }
-            Some(Ok(saved)) => self.open(changed, saved.as_ref(), &version),
-        });
+        }
         Ok(())
     }
 
-    /// Opens the handler with a key's env; false where there is nothing to call.
-    fn open(&mut self, changed: &Changed, saved: Option<&Saved>, version: &Version) -> bool {
-        let sequence = saved.map_or(0, |saved| saved.sequence);
-        let counted = saved.is_some_and(|saved| saved.last_event == changed.event);
-        let mut known = Known {
-            event: saved.map(|saved| saved.last_event.clone()).unwrap_or_default(),
-            sequence,
-            open: None,
-            seen: Instant::now(),
-        };
-        if !counted {
-            let env = saved.map_or(&[][..], |saved| &saved.env);
-            match self.running(changed, version, env) {
-                Ok(running) => {
-                    let (version, saved_at) = (version.number, saved.map(|saved| saved.saved_at.clone()));
-                    known.open = Some(Box::new(Open { running, version, saved_at, called: Instant::now() }));
-                }
-                Err(error) => {
-                    self.failed(&changed.key, changed.event.clone(), "env", &format!("{error:#}"));
-                    return false;
-                }
-            }
-        }
-        self.known.insert(Arc::clone(&changed.key), known);
-        !counted
+    /// A key that can't be worked on stays as it is until it has other bytes.
+    fn unusable(&mut self, key: &Arc<str>, event: String, kind: &'static str, why: &str) {
+        tracing::error!(key = &**key, kind, "{why}");
+        self.board.failed_at(key, kind, why);
+        let known = Known { event: event.into(), progress: None, seen: Instant::now() };
+        self.known.insert(Arc::clone(key), known);
     }
 
-    fn running(&self, changed: &Changed, version: &Version, env: &[u8]) -> anyhow::Result<Running> {
-        let plugin = &version.plugin;
+    /// Calls the handler; nothing is to be committed of a call that fails.
+    fn call(&mut self, changed: Changed) -> Option<Called> {
+        let plugin = Arc::clone(lock(&self.versions).current());
+        match self.call_version(&changed, &plugin) {
+            Ok((output, env)) => {
+                let mut versions = lock(&self.versions);
+                if Arc::ptr_eq(versions.current(), &plugin) {
+                    versions.proven();
+                }
+                Some(Called { changed, plugin, output, env })
+            }
+            Err(why) => self.call_version_before(changed, &plugin, &why),
+        }
+    }
+
+    /// What fails in a version that has had no success yet goes to the version before. What fails in both, or in one that
+    /// stays, is left until it has other bytes.
+    fn call_version_before(&mut self, changed: Changed, plugin: &Arc<Loaded>, why: &str) -> Option<Called> {
+        let (current, before) = {
+            let versions = lock(&self.versions);
+            (Arc::clone(versions.current()), versions.before().cloned())
+        };
+        if Arc::ptr_eq(&current, plugin) {
+            let called = before.and_then(|before| Some((self.call_version(&changed, &before).ok()?, before)));
+            let Some(((output, env), before)) = called else {
+                self.known.get_mut(&changed.key)?.event = changed.event.into();
+                return None;
+            };
+            let mut versions = lock(&self.versions);
+            if Arc::ptr_eq(versions.current(), plugin) && versions.go_back(&why).is_some() {
+                return Some(Called { changed, plugin: before, output, env });
+            }
+        }
+        // Another thread has gone back already, or has had a success with this version, or there is a newer one.
+        self.due.add(&changed.key);
+        None
+    }
+
+    /// Calls the handler of this version with the env of the last commit. Gives output and env, or why there are none.
+    fn call_version(&self, changed: &Changed, plugin: &Loaded) -> Result<(Vec<u8>, Vec<u8>), String> {
+        let progress = self.known.get(&changed.key).and_then(|known| known.progress.as_ref());
+        let Some(progress) = progress else { return Err("its env is not known".to_owned()) };
+        let span = tracing::info_span!("call", handler = plugin.verified.symbol, key = &*changed.key);
+        let _entered = span.enter();
         let about = About {
             host: &self.job.address.0,
             port: self.job.address.1,
@@ -226,67 +257,36 @@ impl Shard {
             function_getmtime: plugin.verified.modified,
             plugin_dir: &plugin.verified.folder,
         };
-        plugin.run(&about, env)
-    }
-
-    /// Calls the handler; nothing is to be committed of a call that fails.
-    fn call(&mut self, changed: Changed) -> Option<Called> {
-        let version = self.versions.current();
-        let open = self.known.get_mut(&changed.key)?.open.as_mut()?;
-        let span = tracing::info_span!("call", handler = version.plugin.verified.symbol, key = &*changed.key);
-        let _entered = span.enter();
         let call = Call {
             input: &changed.bytes,
             event_id: &changed.event,
-            last_execution: open.saved_at.as_deref(),
+            last_execution: progress.saved_at.as_deref(),
             attempt: 1,
         };
         let started = Instant::now();
-        let called = open.running.call(&call, &[]).and_then(|output| Ok((output, open.running.save_env()?)));
-        match called {
-            Ok((output, env)) => {
-                self.board.succeeded(1, since(started));
-                self.versions.proven(&version);
-                open.called = Instant::now();
-                let verified = &version.plugin.verified;
-                let (symbol, version) = (verified.symbol.clone(), verified.manifest.version.clone());
-                Some(Called { changed, output, env, symbol, version, saved_at: now() })
-            }
+        let mut running = plugin.run(&about, &progress.env).map_err(|error| {
+            let why = format!("{error:#}");
+            tracing::error!(key = &*changed.key, event = changed.event, kind = "env", "{why}");
+            self.board.failed_at(&changed.key, "env", &why);
+            why
+        })?;
+        let called = running.call(&call, &[]).and_then(|output| Ok((output, running.save_env()?)));
+        match &called {
+            Ok(_) => self.board.succeeded(1, since(started)),
             Err(failure) => {
-                self.call_failed(&changed, &version, &failure, since(started));
-                None
+                tracing::error!(key = &*changed.key, event = changed.event, kind = failure.kind.as_str(), "{failure}");
+                self.board.failed(&changed.key, since(started), failure);
             }
         }
-    }
-
-    /// From a version that fails before it had any success all go back to the one before, which gets the key at the next
-    /// round.
-    fn call_failed(&mut self, changed: &Changed, version: &Version, failure: &Failure, took: Duration) {
-        self.board.failed(&changed.key, took, failure);
-        tracing::error!(key = &*changed.key, event = changed.event, kind = failure.kind.as_str(), "{failure}");
-        let known = self.known.remove(&changed.key);
-        if let Some(before) = self.versions.before(version) {
-            self.versions.go_back(version, &before, &failure.to_string());
-            self.due.add(&changed.key);
-        } else if let Some(known) = known {
-            // The env is read again from the store before the next call.
-            let known = Known { event: changed.event.clone(), open: None, ..known };
-            self.known.insert(Arc::clone(&changed.key), known);
-        }
-    }
-
-    /// A key that can't be worked on stays as it is until it has other bytes.
-    fn failed(&mut self, key: &Arc<str>, event: String, kind: &'static str, why: &str) {
-        tracing::error!(key = &**key, kind, "{why}");
-        self.board.failed_at(key, kind, why);
-        self.known.insert(Arc::clone(key), Known { event, sequence: 0, open: None, seen: Instant::now() });
+        called.map_err(|failure| failure.to_string())
     }
 
     async fn commit(&mut self, called: Vec<Called>) -> Result<(), store::Error> {
-        let mut rest = called;
+        let saved_at: Arc<str> = now().into();
+        let (mut rest, mut failed) = (called, None);
         // Twice at most: the second time for keys of which the store lost commits.
         for _ in 0..2 {
-            let commits: Vec<_> = rest.iter().map(|called| self.commit_of(called)).collect();
+            let commits: Vec<_> = rest.iter().map(|called| self.commit_of(called, &saved_at)).collect();
             let settled = match self.job.store.commit_each(&commits).await {
                 Ok(settled) => settled,
                 Err(error) => {
@@ -298,15 +298,15 @@ impl Shard {
                 }
             };
             let mut lost = Vec::new();
-            let mut failed = None;
             for (called, settled) in rest.into_iter().zip(settled) {
                 match settled {
-                    Ok(Committed::Applied) => self.committed(called),
+                    Ok(Committed::Applied) => self.committed(called, &saved_at),
                     Ok(Committed::Refused { sequence }) => {
-                        let own = self.known.get_mut(&called.changed.key).filter(|known| known.sequence > sequence);
-                        match own {
-                            Some(known) => {
-                                known.sequence = sequence;
+                        let progress =
+                            self.known.get_mut(&called.changed.key).and_then(|known| known.progress.as_mut());
+                        match progress.filter(|progress| progress.sequence > sequence) {
+                            Some(progress) => {
+                                progress.sequence = sequence;
                                 lost.push(called);
                             }
                             None => self.overtaken(&called),
@@ -319,29 +319,28 @@ impl Shard {
                     }
                 }
             }
-            if let Some(error) = failed {
-                return Err(error);
-            }
-            if lost.is_empty() {
-                return Ok(());
-            }
-            tracing::warn!(keys = lost.len(), "the store lost commits: writing on from this host's envs");
             rest = lost;
+            if rest.is_empty() {
+                break;
+            }
+            tracing::warn!(keys = rest.len(), "the store lost commits: writing on from this host's envs");
         }
         rest.iter().for_each(|called| self.overtaken(called));
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
-    fn commit_of<'a>(&self, called: &'a Called) -> Commit<'a> {
+    fn commit_of<'a>(&self, called: &'a Called, saved_at: &'a str) -> Commit<'a> {
+        let progress = self.known.get(&called.changed.key).and_then(|known| known.progress.as_ref());
+        let verified = &called.plugin.verified;
         Commit {
             keys: &called.changed.keys,
-            sequence: self.known.get(&called.changed.key).map_or(0, |known| known.sequence),
+            sequence: progress.map_or(0, |progress| progress.sequence),
             outputs: vec![&called.output],
             env: &called.env,
             last_event: &called.changed.event,
-            handler: &called.symbol,
-            plugin_version: &called.version,
-            saved_at: &called.saved_at,
+            handler: &verified.symbol,
+            plugin_version: &verified.manifest.version,
+            saved_at,
             history_length: self.job.history_length,
             output_stream: None,
             taken: None,
@@ -349,14 +348,14 @@ impl Shard {
         }
     }
 
-    fn committed(&mut self, called: Called) {
-        tracing::debug!(key = &*called.changed.key, event = called.changed.event, "called");
-        if let Some(known) = self.known.get_mut(&called.changed.key) {
-            known.sequence += 1;
-            known.event = called.changed.event;
-            if let Some(open) = &mut known.open {
-                open.saved_at = Some(called.saved_at);
-            }
+    fn committed(&mut self, called: Called, saved_at: &Arc<str>) {
+        let Called { changed, env, .. } = called;
+        tracing::debug!(key = &*changed.key, event = changed.event, "called");
+        if let Some(known) = self.known.get_mut(&changed.key) {
+            let sequence = known.progress.take().map_or(0, |progress| progress.sequence) + 1;
+            let (saved_at, env, touched) = (Some(Arc::clone(saved_at)), env.into(), Instant::now());
+            known.progress = Some(Progress { sequence, saved_at, env, touched });
+            known.event = changed.event.into();
         }
     }
 
@@ -372,17 +371,30 @@ impl Shard {
         let gone = (self.job.period * 3).max(self.job.env_idle).max(SWEEP);
         self.known.retain(|_, known| since(known.seen) < gone);
         for known in self.known.values_mut() {
-            known.open.take_if(|open| since(open.called) >= self.job.env_idle);
+            known.progress.take_if(|progress| since(progress.touched) >= self.job.env_idle);
         }
         self.swept = Instant::now();
         self.count_due = true;
     }
 
     fn tell_counts(&mut self) {
-        let open = self.known.values().filter(|known| known.open.is_some()).count();
-        let now = [self.known.len(), open];
+        let envs = self.known.values().filter(|known| known.progress.is_some()).count();
+        let now = [self.known.len(), envs];
         self.board.holds(self.told, now);
         self.told = now;
         self.count_due = false;
+    }
+}
+
+impl From<Option<Saved>> for Known {
+    fn from(saved: Option<Saved>) -> Known {
+        let (now, event) = (Instant::now(), saved.as_ref().map_or("", |saved| &saved.last_event).into());
+        let progress = Progress {
+            sequence: saved.as_ref().map_or(0, |saved| saved.sequence),
+            saved_at: saved.as_ref().map(|saved| saved.saved_at.as_str().into()),
+            env: saved.map(|saved| saved.env.into()).unwrap_or_default(),
+            touched: now,
+        };
+        Known { event, progress: Some(progress), seen: now }
     }
 }

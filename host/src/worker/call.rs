@@ -40,13 +40,13 @@ impl Worker {
         // The events so far, on which these calls rest, come first.
         let next = self.settle().await;
         if next != Next::GoOn {
-            self.version.running.forget_env();
+            self.versions.current_mut().running.forget_env();
             return next;
         }
         let Some(outcome) = called else { return self.handle_each(events).await };
         self.counted(&outcome);
-        self.before = None;
-        self.send(Work::of(&self.job, &self.version, &events, outcome));
+        self.versions.proven();
+        self.send(Work::of(&self.job, self.versions.current(), &events, outcome));
         match pace {
             Pace::Settled => self.settle().await,
             Pace::Ahead => Next::GoOn,
@@ -55,7 +55,7 @@ impl Worker {
 
     async fn handle_each(&mut self, events: Vec<Event>) -> Next {
         if events.len() > 1 {
-            self.version.running.forget_env();
+            self.versions.current_mut().running.forget_env();
         }
         for event in events {
             let next = self.handle_alone(event).await;
@@ -93,14 +93,14 @@ impl Worker {
     }
 
     async fn commit(&mut self, event: Event, outcome: Outcome) -> Next {
-        self.before = None;
-        self.send(Work::of(&self.job, &self.version, &[event], outcome));
+        self.versions.proven();
+        self.send(Work::of(&self.job, self.versions.current(), &[event], outcome));
         self.settle().await
     }
 
     async fn set_aside(&mut self, event: Event, failure: &Failure, attempts: u32) -> Next {
         tracing::error!(key = event.key, event = event.id, attempts, "set aside: {failure}");
-        let work = Work::set_aside(&self.job, &self.version, event, &self.progress.env, failure, attempts);
+        let work = Work::set_aside(&self.job, self.versions.current(), event, &self.progress.env, failure, attempts);
         self.send(work);
         self.settle().await
     }
@@ -124,7 +124,7 @@ impl Worker {
     /// Calls the handler with one event after another; the first failure ends it.
     fn call(&mut self, events: &[Event], attempt: u32) -> Result<Outcome, Failure> {
         let key = events.first().map_or("", |event| event.key.as_str());
-        let span = tracing::info_span!("call", handler = self.version.plugin.verified.symbol, key);
+        let span = tracing::info_span!("call", handler = self.versions.current().plugin.verified.symbol, key);
         let _entered = span.enter();
         let started = Instant::now();
         let mut outputs = Vec::with_capacity(events.len());
@@ -135,9 +135,9 @@ impl Worker {
                 last_execution: self.progress.saved_at.as_deref(),
                 attempt,
             };
-            outputs.push(self.version.running.call(&call, &self.progress.env)?);
+            outputs.push(self.versions.current_mut().running.call(&call, &self.progress.env)?);
         }
-        let env = self.version.running.save_env()?;
+        let env = self.versions.current_mut().running.save_env()?;
         Ok(Outcome { outputs, env, took: started.elapsed() })
     }
 

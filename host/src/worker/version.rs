@@ -1,11 +1,11 @@
-//! Goes from one version of the plugin to the next, between two calls, and back if the new one fails at once.
+//! The worker's versions of the plugin: each is open with the worker's env, and they change between two calls.
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::Result;
 use plugin_api::abi::{About, Failure};
 use tokio::time::Instant;
 
 use super::{Job, News, Outcome, Worker};
-use crate::plugin::{Arrival, Loaded, NotLoaded, Running, Step};
+use crate::plugin::{Arrival, Loaded, NotLoaded, Running};
 use crate::trigger::Event;
 
 /// A version of the plugin, open.
@@ -28,15 +28,23 @@ impl Version {
     }
 }
 
+impl AsRef<Loaded> for Version {
+    fn as_ref(&self) -> &Loaded {
+        &self.plugin
+    }
+}
+
 impl Worker {
     /// Takes what a look for new versions gave.
     pub(super) fn arrive(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::New(plugin) => self.reload(*plugin),
-            Arrival::Failed(not) => self.not_reloaded(&not),
+            Arrival::Failed(not) => {
+                self.versions.not_loaded(&not);
+                self.tell_not_reloaded(&not);
+            }
             Arrival::Back => {
-                tracing::info!("the plugin can be read again, and has not changed");
-                self.board.readable_again();
+                self.versions.readable_again();
                 self.announce_soon();
             }
         }
@@ -44,63 +52,38 @@ impl Worker {
 
     /// Goes on with a new version of the plugin and the env of the old one, or stays with the old one.
     pub(super) fn reload(&mut self, plugin: Loaded) {
-        let (name, identity) = (plugin.name().to_owned(), plugin.verified.identity().to_owned());
-        let not = |step, error: Error| {
-            let error = error.context(format!("the new version of {name}"));
-            NotLoaded { step, identity: Some(identity.clone()), error }
-        };
-        if self.rejected.contains(&identity) {
-            let error = anyhow!("its first call has failed before: change it to have it tried again");
-            return self.not_reloaded(&not(Step::FirstCall, error));
-        }
-        match Version::open(&self.job, plugin, &self.progress.env) {
-            Ok(version) => self.put_in_place(version),
-            Err(error) => self.not_reloaded(&not(Step::Env, error.context("it can't go on with the env"))),
+        match self.versions.reload(plugin, |plugin| Version::open(&self.job, plugin, &self.progress.env)) {
+            Ok(()) => self.tell_reloaded(),
+            Err(not) => self.tell_not_reloaded(&not),
         }
     }
 
-    /// Calls this version from now on, and keeps the one to go back to: the last one that has had a success, or the
-    /// first of all.
-    pub(super) fn put_in_place(&mut self, version: Version) {
-        let replaced = std::mem::replace(&mut self.version, version);
-        self.before.get_or_insert(replaced);
-        let plugin = &self.version.plugin;
-        tracing::info!(
-            plugin = plugin.name(),
-            version = plugin.verified.manifest.version,
-            sha256 = plugin.verified.sha256,
-            "reloaded"
-        );
-        self.board.reloaded(plugin);
-        (self.tell)(News::Reloaded(plugin));
+    pub(super) fn tell_reloaded(&mut self) {
+        (self.tell)(News::Reloaded(&self.versions.current().plugin));
         self.announce_soon();
     }
 
-    fn not_reloaded(&mut self, not: &NotLoaded) {
-        tracing::error!(sha256 = not.identity, step = not.step.as_str(), "not reloaded, the old version stays: {not}");
-        self.board.not_reloaded(not);
+    fn tell_not_reloaded(&mut self, not: &NotLoaded) {
         (self.tell)(News::NotReloaded(not));
         self.announce_soon();
     }
 
     /// A new version failed before it has had any success: gives the same event to the version before, with the same
-    /// env. If that succeeds it stays; if it fails as well, the event is what is wrong.
+    /// env, and goes back to it if it succeeds.
     pub(super) fn call_version_before(&mut self, event: &Event, failure: &Failure) -> Option<Outcome> {
-        let before = self.before.take()?;
-        let failed = std::mem::replace(&mut self.version, before);
-        match self.call_alone(event, 1) {
+        if !self.versions.exchange() {
+            return None;
+        }
+        let called = self.call_alone(event, 1);
+        self.versions.exchange();
+        match called {
             Ok(outcome) => {
-                let identity = failed.plugin.verified.identity().to_owned();
-                let error = anyhow!("its first call failed where the version before succeeded: {failure}")
-                    .context(format!("the new version of {}", failed.plugin.name()));
-                self.rejected.insert(identity.clone());
-                self.board.loaded(&self.version.plugin);
-                self.not_reloaded(&NotLoaded { step: Step::FirstCall, identity: Some(identity), error });
+                let not = self.versions.go_back(failure)?;
+                self.tell_not_reloaded(&not);
                 Some(outcome)
             }
             Err(again) => {
                 (self.tell)(News::Failed(&again));
-                self.before = Some(std::mem::replace(&mut self.version, failed));
                 None
             }
         }
