@@ -6,10 +6,10 @@
 mod cluster;
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use cluster::manifest::{Manifest, NODE};
+use cluster::manifest::{Identity, Manifest, SOME_POD};
 use cluster::node::on_a_node;
 use cluster::pod::{Files, Pod, only_container};
 use cluster::redis::{Outside, ask, result, try_ask};
@@ -17,7 +17,7 @@ use cluster::{at, image, list, text_at};
 use serde_json::Value;
 use support::{plugin, plugin_host, root, text, wait_for};
 
-const OVERLAYS: [&str; 2] = ["course", "trial"];
+const OVERLAYS: [&str; 5] = ["course", "fleet", "stream", "stream-hpa", "trial"];
 
 /// The input and the result that the specification shows.
 const INPUT: &str = include_str!("../../plugins/metrics/data/sample.json");
@@ -65,23 +65,26 @@ fn the_trial_overlay_makes_percentages_of_its_node_and_goes_on_with_a_new_passwo
     let test = "the_trial_overlay_makes_percentages_of_its_node_and_goes_on_with_a_new_password";
     on_a_node(test, &[], build_plugins, |_| {
         let files = Files::from([("redis", vec![("password".to_owned(), b"first".to_vec())])]);
-        let hosts = "127.0.0.1 localhost redis\n";
-        let redis = Pod::start(&trial, "redis", &image::redis(), &files, hosts);
-        let url = |password: &str| format!("redis://:{password}@127.0.0.1:6379");
+        let redis = Pod::start(&trial, "redis", &image::redis(), &files, "127.0.0.1 localhost\n");
+        let hosts = &format!("127.0.0.1 localhost\n{} redis\n", redis.address());
+        let url = |password: &str| format!("redis://:{password}@{}:6379", redis.address());
         wait_for("a Redis with the Secret's password", || try_ask(&url("first"), &["PING"]));
-        assert!(try_ask("redis://127.0.0.1:6379", &["PING"]).is_none(), "a Redis without a password");
+        assert!(
+            try_ask(&format!("redis://{}:6379", redis.address()), &["PING"]).is_none(),
+            "a Redis without a password"
+        );
         redis.assert_confined();
 
-        let (plugin_host, percentages) = (image::plugin_host(), format!("percentages-{NODE}"));
+        let (plugin_host, report) = (image::plugin_host(), format!("report:{}", SOME_POD.node));
         let mut pods =
             ["plugin-host-collector", "plugin-host"].map(|name| Pod::start(&trial, name, &plugin_host, &files, hosts));
         for pod in &pods {
             pod.wait_until_ready();
             pod.assert_confined();
         }
-        let output = wait_for("a result", || result(&url("first"), &percentages));
+        let output = wait_for("a result", || result(&url("first"), &report));
         assert!(output["num_cpus_monitored"].as_u64().unwrap() > 0, "{output}");
-        let figures = result(&url("first"), &format!("metrics-{NODE}")).unwrap();
+        let figures = result(&url("first"), &format!("metrics:{}", SOME_POD.node)).unwrap();
         assert!(figures["virtual_memory-total"].as_u64().unwrap() > 0);
 
         // A Secret changes, and with it the server's password; no pod is made anew.
@@ -90,7 +93,7 @@ fn the_trial_overlay_makes_percentages_of_its_node_and_goes_on_with_a_new_passwo
         ask(&url("second"), &["CLIENT", "KILL", "TYPE", "normal"]);
         let before = output["timestamp"].clone();
         wait_for("a result after it", || {
-            result(&url("second"), &percentages).filter(|output| output["timestamp"] != before)
+            result(&url("second"), &report).filter(|output| output["timestamp"] != before)
         });
 
         for pod in pods {
@@ -100,6 +103,114 @@ fn the_trial_overlay_makes_percentages_of_its_node_and_goes_on_with_a_new_passwo
             assert_eq!(pod.stop().code(), Some(0));
         }
     });
+}
+
+/// Where a Redis outside of the cluster is for the pods.
+const OUTSIDE: &str = "10.87.0.1";
+
+#[test]
+fn the_fleet_overlay_reports_on_each_node_as_its_figures_come() {
+    let Some(fleet) = Manifest::build("fleet") else { return };
+    let test = "the_fleet_overlay_reports_on_each_node_as_its_figures_come";
+    on_a_node(test, &[OUTSIDE], build_plugins, |_| {
+        let redis = Outside::with_password("secret");
+        let files = Files::from([("redis", vec![("password".to_owned(), b"secret".to_vec())])]);
+        let (image, hosts) = (image::plugin_host(), &format!("127.0.0.1 localhost\n{OUTSIDE} redis\n"));
+        let host = Pod::start(&fleet, "plugin-host", &image, &files, hosts);
+        host.wait_until_ready();
+        // One after another, since both have the node's network, and here that is the same one.
+        for node in ["node-1", "node-2"] {
+            let identity = Identity { node, ..SOME_POD };
+            let collector = Pod::start_as(identity, &fleet, "plugin-host-collector", &image, &files, hosts);
+            let report = wait_for("a report", || result(&redis.url, &format!("report:{node}")));
+            assert!(report["num_cpus_monitored"].as_u64().unwrap() > 0, "{report}");
+            assert_eq!(collector.stop().code(), Some(0));
+        }
+        let status = wait_for("two keys", || Some(host.status()).filter(|status| status["keys"] == 2));
+        assert_eq!(status["trigger"], "push", "sooner than its period of a minute");
+        assert_eq!(host.stop().code(), Some(0));
+    });
+}
+
+#[test]
+fn the_stream_overlays_consumers_share_a_group_and_go_on_with_their_envs() {
+    let Some(stream) = Manifest::build("stream") else { return };
+    let test = "the_stream_overlays_consumers_share_a_group_and_go_on_with_their_envs";
+    on_a_node(test, &[OUTSIDE], build_plugins, |_| {
+        let redis = Outside::with_password("secret");
+        let library = std::fs::read(plugin("metrics")).unwrap();
+        let files = Files::from([
+            ("redis", vec![("password".to_owned(), b"secret".to_vec())]),
+            ("plugin", vec![("libmetrics.so".to_owned(), library)]),
+        ]);
+        let (image, hosts) = (image::plugin_host(), &format!("127.0.0.1 localhost\n{OUTSIDE} redis\n"));
+        let start = |pod| {
+            let pod = Pod::start_as(Identity { pod, ..SOME_POD }, &stream, "plugin-host", &image, &files, hosts);
+            pod.wait_until_ready();
+            pod.assert_confined();
+            pod
+        };
+        let number = |words: &[&str]| -> u64 { redis::from_redis_value(ask(&redis.url, words)).unwrap() };
+        let commits = |pod: &str| -> u64 {
+            let sequence = ask(&redis.url, &["HGET", &format!("{{metrics-output}}:env:{pod}"), "sequence"]);
+            redis::from_redis_value::<Option<u64>>(sequence).unwrap().unwrap_or(0)
+        };
+        let results = || number(&["XLEN", "{metrics-output}:history"]);
+        let append = || drop(ask(&redis.url, &["XADD", "events", "*", "data", INPUT]));
+
+        let first = start("plugin-host-0");
+        let second = start("plugin-host-1");
+        let mut entries = 0;
+        wait_for("work for both", || {
+            append();
+            entries += 1;
+            (commits("plugin-host-0") > 0 && commits("plugin-host-1") > 0).then_some(())
+        });
+        wait_for("a result of each entry", || (results() == entries).then_some(()));
+
+        // The one that a smaller number takes away ends in order; back again, it is who it was.
+        assert_eq!(second.stop().code(), Some(0));
+        assert_eq!(first.stop().code(), Some(0));
+        let before = commits("plugin-host-1");
+        append();
+        let second = start("plugin-host-1");
+        wait_for("the next result", || (results() == entries + 1).then_some(()));
+        assert_eq!(commits("plugin-host-1"), before + 1);
+        assert_eq!(second.stop().code(), Some(0));
+    });
+}
+
+#[test]
+fn each_scaler_scales_what_there_is_by_what_it_reads() {
+    let Some(stream) = Manifest::build("stream") else { return };
+    let [scaled] = stream.objects("ScaledObject").collect::<Vec<_>>().try_into().unwrap();
+    let target = at(scaled, "spec/scaleTargetRef");
+    let consumers = stream.object(text_at(target, "kind"), text_at(target, "name"));
+    let container = only_container(at(consumers, "spec/template"));
+    let variables: BTreeMap<_, _> = stream.variables(container, SOME_POD).into_iter().collect();
+    let trigger = at(scaled, "spec/triggers/0/metadata");
+    assert_eq!(trigger["stream"], variables["REDIS_INPUT_KEY"]);
+    assert!(text_at(trigger, "address").starts_with(&format!("{}.", variables["REDIS_HOST"])));
+    let group = variables.get("STREAM_GROUP").map_or("plugin-host", String::as_str);
+    assert_eq!(trigger["consumerGroup"], group, "the group that the pods read by");
+    let help = text(&plugin_host().args(["run", "--help"]).output().unwrap().stdout);
+    let (_, of_group) = help.split_once("STREAM_GROUP").unwrap();
+    assert!(of_group.starts_with("=]") || of_group.contains("[default: plugin-host]"), "{of_group}");
+    let login = stream.object("TriggerAuthentication", text_at(scaled, "spec/triggers/0/authenticationRef/name"));
+    assert_eq!(
+        at(login, "spec/secretTargetRef/0/name"),
+        at(consumers, "spec/template/spec/volumes/1/secret/secretName")
+    );
+
+    let hpa = Manifest::build("stream-hpa").unwrap();
+    let scaler = hpa.object("HorizontalPodAutoscaler", "plugin-host");
+    assert_eq!(at(scaler, "spec/scaleTargetRef"), target);
+    for (overlay, scalers) in [(&stream, 1), (&hpa, 1)] {
+        let kinds = ["ScaledObject", "HorizontalPodAutoscaler"];
+        assert_eq!(kinds.iter().flat_map(|kind| overlay.objects(kind)).count(), scalers, "two would fight");
+        // Who scales them says how many there are: applied again, a number would undo its work.
+        assert!(at(overlay.object("StatefulSet", "plugin-host"), "spec/replicas").is_null());
+    }
 }
 
 #[test]
@@ -112,7 +223,7 @@ fn each_variable_of_manifests_and_pages_is_one_that_the_program_knows() {
         for template in pods_of_plugin_host(&manifest) {
             let container = only_container(template);
             let written = format!("{container}");
-            for (name, _) in manifest.variables(container) {
+            for (name, _) in manifest.variables(container, SOME_POD) {
                 let for_others = written.contains(&format!("$({name})"));
                 assert!(known.contains(&name) || for_others, "{overlay}: the program has no {name}");
             }
@@ -164,9 +275,17 @@ fn pods_have_no_token_no_more_than_they_need_and_time_to_end() {
             let image = text_at(only_container(template), "image");
             assert_eq!(image, concat!("plugin-host:", env!("CARGO_PKG_VERSION")));
         }
-        let host = manifest.object("Deployment", "plugin-host");
-        assert_eq!(at(host, "spec/replicas"), 1);
-        assert_eq!(at(host, "spec/strategy/type"), "Recreate");
+        // One writer an output, until there is a lease; consumers of a stream have an env each.
+        match manifest.objects("StatefulSet").next() {
+            Some(consumers) => assert_eq!(at(consumers, "spec/podManagementPolicy"), "Parallel"),
+            None => {
+                let host = manifest.object("Deployment", "plugin-host");
+                assert_eq!(
+                    (at(host, "spec/replicas"), at(host, "spec/strategy/type")),
+                    (&1.into(), &"Recreate".into())
+                );
+            }
+        }
     }
 }
 

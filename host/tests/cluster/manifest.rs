@@ -9,8 +9,15 @@ use serde_json::Value;
 use super::{at, list, text_at};
 use crate::support::{root, text};
 
-/// The node that pods of a test are on.
-pub const NODE: &str = "node-1";
+/// Who a pod is, as the downward API tells it.
+#[derive(Clone, Copy)]
+pub struct Identity {
+    pub node: &'static str,
+    pub pod: &'static str,
+}
+
+/// A pod whose name says nothing, on the first node.
+pub const SOME_POD: Identity = Identity { node: "node-1", pod: "some-pod" };
 
 /// The exit code of `ci/kubectl` where no kubectl can be had.
 const UNAVAILABLE: i32 = 69;
@@ -40,41 +47,56 @@ impl Manifest {
 
     /// The pod templates, by the name of what makes pods of them.
     pub fn pods(&self) -> BTreeMap<&str, &Value> {
-        let makers = ["Deployment", "DaemonSet"].into_iter().flat_map(|kind| self.objects(kind));
+        let makers = ["Deployment", "DaemonSet", "StatefulSet"].into_iter().flat_map(|kind| self.objects(kind));
         makers.map(|maker| (text_at(maker, "metadata/name"), at(maker, "spec/template"))).collect()
     }
 
     /// What a container of a pod finds in its environment, as the kubelet makes it.
-    pub fn variables(&self, container: &Value) -> Vec<(String, String)> {
+    pub fn variables(&self, container: &Value, of: Identity) -> Vec<(String, String)> {
         let mut variables: Vec<(String, String)> = Vec::new();
-        let mut set = |name: &str, value: String| {
+        let set = |variables: &mut Vec<(String, String)>, name: &str, value: String| {
             variables.retain(|(before, _)| before != name);
             variables.push((name.to_owned(), value));
         };
         for source in list(container, "envFrom") {
             let config_map = self.object("ConfigMap", text_at(source, "configMapRef/name"));
             for (name, value) in config_map["data"].as_object().unwrap() {
-                set(name, value.as_str().unwrap().to_owned());
+                set(&mut variables, name, value.as_str().unwrap().to_owned());
             }
         }
-        let mut node = None;
         for variable in list(container, "env") {
             let name = text_at(variable, "name");
             let value = match variable["value"].as_str() {
-                Some(value) => match node {
-                    Some(node) => value.replace(&format!("$({node})"), NODE),
-                    None => value.to_owned(),
-                },
-                None => {
-                    assert_eq!(text_at(variable, "valueFrom/fieldRef/fieldPath"), "spec.nodeName");
-                    node = Some(name);
-                    NODE.to_owned()
+                Some(value) => {
+                    let named =
+                        |value: String, (name, text): &(String, String)| value.replace(&format!("$({name})"), text);
+                    let value = variables.iter().fold(value.to_owned(), named);
+                    assert!(!value.contains("$("), "{name}={value} names what is not set before");
+                    value
                 }
+                None => match self.told(&variable["valueFrom"], of) {
+                    Some(value) => value,
+                    None => continue,
+                },
             };
-            assert!(!value.contains("$("), "{name}={value} names what is not set before");
-            set(name, value);
+            set(&mut variables, name, value);
         }
         variables
+    }
+
+    /// What a variable has from somewhere else; none where that need not be there, and is not.
+    fn told(&self, source: &Value, of: Identity) -> Option<String> {
+        if let Some(field) = at(source, "fieldRef/fieldPath").as_str() {
+            return Some(match field {
+                "spec.nodeName" => of.node.to_owned(),
+                "metadata.name" => of.pod.to_owned(),
+                _ => panic!("{field} is a field that pods here don't have"),
+            });
+        }
+        let source = &source["configMapKeyRef"];
+        let value = &self.object("ConfigMap", text_at(source, "name"))["data"][text_at(source, "key")];
+        assert!(value.is_string() || source["optional"] == true, "there is no {source}");
+        value.as_str().map(str::to_owned)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A pod: a container's process with the variables, volumes, user, rights and limit of its template.
 //!
 //! As in the cluster, its root is of its own and holds the image and the volumes, and nothing else: a path that the
-//! template does not mount is not there. What is not as in the cluster: the memory that the limit counts is the process's
+//! template does not mount is not there; and so is its network, unless it has its node's. What is not as in the cluster: the memory that the limit counts is the process's
 //! own (`RLIMIT_DATA`), not what the kernel holds for it besides; the limit of processor time, the seccomp profile and
 //! the NetworkPolicy don't apply.
 
@@ -14,8 +14,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use serde_json::Value;
 
 use super::image::Image;
-use super::manifest::Manifest;
-use super::node::{program, run};
+use super::manifest::{Identity, Manifest, SOME_POD};
+use super::node::{Network, program, run};
 use super::{at, list, text_at};
 use crate::support::volume::{Links, Rights, Volume};
 use crate::support::{get, wait_for};
@@ -28,6 +28,8 @@ pub struct Pod {
     template: Value,
     child: Child,
     volumes: BTreeMap<String, Mounted>,
+    /// None where it has its node's.
+    network: Option<Network>,
     log: PathBuf,
     /// Its root, its empty volumes and its log.
     folder: tempfile::TempDir,
@@ -43,6 +45,18 @@ enum Mounted {
 impl Pod {
     /// Starts a pod's only container. A name in `hosts` is an address as in the cluster's DNS.
     pub fn start(manifest: &Manifest, name: &str, image: &Image, files: &Files, hosts: &str) -> Pod {
+        Pod::start_as(SOME_POD, manifest, name, image, files, hosts)
+    }
+
+    /// Starts one that is told who it is.
+    pub fn start_as(
+        identity: Identity,
+        manifest: &Manifest,
+        name: &str,
+        image: &Image,
+        files: &Files,
+        hosts: &str,
+    ) -> Pod {
         let template = manifest.pods()[name].clone();
         let spec = &template["spec"];
         let container = only_container(&template);
@@ -71,7 +85,8 @@ impl Pod {
         }
 
         let log = folder.path().join("log");
-        let mut command = confined(container, spec, &root);
+        let network = (spec["hostNetwork"] != true).then(|| Network::new(folder.path()));
+        let mut command = confined(container, spec, &root, network.as_ref());
         let words = |path| list(container, path).map(|word| word.as_str().unwrap());
         match at(container, "command") {
             Value::Null => command.args(image.entrypoint),
@@ -81,13 +96,13 @@ impl Pod {
             .args(words("args"))
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-            .envs(manifest.variables(container))
+            .envs(manifest.variables(container, identity))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
-        Pod { template, child, volumes, log, folder }
+        Pod { template, child, volumes, network, log, folder }
     }
 
     /// Writes new files into the volume of a ConfigMap or Secret, as the kubelet does it.
@@ -109,7 +124,12 @@ impl Pod {
         let container = only_container(&self.template);
         let name = at(container, "readinessProbe/httpGet/port");
         let port = list(container, "ports").find(|port| port["name"] == *name).unwrap();
-        get(&format!("127.0.0.1:{}", port["containerPort"]), path)
+        get(&format!("{}:{}", self.address(), port["containerPort"]), path)
+    }
+
+    /// Where it is for the others of its node.
+    pub fn address(&self) -> &str {
+        self.network.as_ref().map_or("127.0.0.1", |network| &network.address)
     }
 
     pub fn status(&self) -> Value {
@@ -177,10 +197,10 @@ pub fn only_container(template: &Value) -> &Value {
 }
 
 /// The command that makes a process what the template says, to be given the container's own words.
-fn confined(container: &Value, spec: &Value, root: &Path) -> Command {
+fn confined(container: &Value, spec: &Value, root: &Path, network: Option<&Network>) -> Command {
     let id = |path| number(spec, &format!("securityContext/{path}"));
-    let mut command = Command::new(program("prlimit"));
-    command.arg(format!("--data={}", memory_limit(container)));
+    let mut command = network.map_or_else(|| Command::new(program("env")), Network::enter);
+    command.arg(program("prlimit")).arg(format!("--data={}", memory_limit(container)));
     if at(container, "securityContext/allowPrivilegeEscalation") == false {
         command.arg(program("setpriv")).arg("--no-new-privs");
     }

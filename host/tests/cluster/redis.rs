@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::wait_for;
 
-/// A Redis outside of the cluster, without a password, on all addresses of the node.
+/// A Redis outside of the cluster, on all addresses of the node.
 pub struct Outside {
     child: Child,
     pub url: String,
@@ -14,15 +14,25 @@ pub struct Outside {
 }
 
 impl Outside {
+    /// One that asks for no password.
     pub fn start() -> Outside {
+        Outside::start_with(&[], "redis://127.0.0.1:6379")
+    }
+
+    pub fn with_password(password: &str) -> Outside {
+        Outside::start_with(&["--requirepass", password], &format!("redis://:{password}@127.0.0.1:6379"))
+    }
+
+    fn start_with(arguments: &[&str], url: &str) -> Outside {
         let folder = tempfile::tempdir().unwrap();
         let child = Command::new("redis-server")
             .args(["--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir"])
             .arg(folder.path())
+            .args(arguments)
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let redis = Outside { child, url: "redis://127.0.0.1:6379".to_owned(), _folder: folder };
+        let redis = Outside { child, url: url.to_owned(), _folder: folder };
         wait_for("a Redis", || try_ask(&redis.url, &["PING"]));
         redis
     }
