@@ -91,6 +91,15 @@ pub struct Entry {
     pub data: Vec<u8>,
 }
 
+/// The beginning of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The first bytes, or all of them.
+    pub bytes: Vec<u8>,
+    /// How many bytes the whole value has.
+    pub length: usize,
+}
+
 impl Commit<'_> {
     /// The sequence that the store has once this is applied.
     pub(crate) fn next_sequence(&self) -> Result<u64, Cause> {

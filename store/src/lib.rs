@@ -37,6 +37,7 @@ mod credentials;
 mod group;
 mod keys;
 mod options;
+mod pattern;
 mod store;
 mod watch;
 
@@ -49,11 +50,12 @@ mod sqlite;
 pub mod testing;
 
 pub use address::{Address, AddressError};
-pub use commit::{Commit, Committed, Dead, Entry, Saved};
+pub use commit::{Commit, Committed, Dead, Entry, Part, Saved};
 pub use credentials::{ClientFiles, Credentials, Password, Tls};
 pub use error::{Cause, Error};
 pub use group::{Group, StreamEntry, Taken};
 pub use keys::{Keys, KeysError, slot};
 pub use options::{Access, Opening, Options, Stream, Transport};
+pub use pattern::Pattern;
 pub use store::Store;
 pub use watch::{Change, Watch};

@@ -2,6 +2,7 @@
 
 mod group;
 mod many;
+mod values;
 
 mod cluster;
 mod connection;
@@ -18,11 +19,10 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::redis::streams::StreamRangeReply;
 use ::redis::{Script, ScriptInvocation, cmd};
 
 use crate::address;
-use crate::commit::{Commit, Committed, Entry, Saved, parse_sequence};
+use crate::commit::{Commit, Committed, Saved, parse_sequence};
 use crate::error::{Cause, Outcome};
 use crate::group::Taken;
 use crate::keys::Keys;
@@ -89,18 +89,6 @@ impl Redis {
         let answer =
             self.connection.use_for(&commit.keys.output, async |server| script.invoke_async(server).await).await?;
         settled(answer)
-    }
-
-    pub async fn history(&self, keys: &Keys, newest: usize) -> Outcome<Vec<Entry>> {
-        let mut range = cmd("XREVRANGE");
-        range.arg(&keys.history).arg("+").arg("-").arg("COUNT").arg(newest);
-        let reply: StreamRangeReply =
-            self.connection.use_for(&keys.history, async |server| range.query_async(server).await).await?;
-        let entry = |found: ::redis::streams::StreamId| match found.get("data") {
-            Some(data) => Ok(Entry { id: found.id, data }),
-            None => Err(Cause::Corrupt(format!("history entry {} has no field data", found.id))),
-        };
-        reply.ids.into_iter().rev().map(entry).collect()
     }
 
     pub async fn forget(&self, keys: &Keys) -> Outcome<()> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rusqlite::{Transaction, TransactionBehavior};
 
-use crate::commit::{Commit, Committed, Entry, Saved, parse_sequence};
+use crate::commit::{Commit, Committed, Entry, Part, Saved, parse_sequence};
 use crate::error::{Cause, Outcome};
 use crate::keys::Keys;
 use crate::options::Access;
@@ -39,6 +39,15 @@ impl Sqlite {
         self.reading(move |transaction| {
             tables::expect(transaction, &key, Kind::Bytes)?;
             tables::bytes(transaction, &key)
+        })
+        .await
+    }
+
+    pub async fn read_up_to(&self, key: &str, most: usize) -> Outcome<Option<Part>> {
+        let key = key.to_owned();
+        self.reading(move |transaction| {
+            tables::expect(transaction, &key, Kind::Bytes)?;
+            tables::first_bytes(transaction, &key, most)
         })
         .await
     }
@@ -101,11 +110,11 @@ impl Sqlite {
         .await
     }
 
-    pub async fn history(&self, keys: &Keys, newest: usize) -> Outcome<Vec<Entry>> {
+    pub async fn history(&self, keys: &Keys, newest: usize, most: usize) -> Outcome<Vec<Entry>> {
         let key = keys.history.clone();
         self.reading(move |transaction| {
             tables::expect(transaction, &key, Kind::Stream)?;
-            tables::newest(transaction, &key, newest)
+            tables::newest(transaction, &key, newest, most)
         })
         .await
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::address::{Address, Place};
-use crate::commit::{Commit, Committed, Entry, Saved};
+use crate::commit::{Commit, Committed, Entry, Part, Saved};
 use crate::credentials::Credentials;
 use crate::error::{Cause, Error, Outcome};
 use crate::group::{Group, StreamEntry};
@@ -201,6 +201,33 @@ impl Store {
         self.told(outcome, || format!("read key {key:?}"))
     }
 
+    /// The first `most` bytes under `key`, or all of them, with how many there are; `None` where there are none.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Store::read).
+    pub async fn read_up_to(&self, key: &str, most: usize) -> Result<Option<Part>, Error> {
+        let outcome = match self.backend.as_ref() {
+            Backend::Redis(redis) => redis.read_up_to(key, most).await,
+            Backend::Sqlite(sqlite) => sqlite.read_up_to(key, most).await,
+        };
+        self.told(outcome, || format!("read key {key:?}"))
+    }
+
+    /// The first `most` bytes under each of the keys, or all of them; none where there are none, also where a key holds
+    /// something else.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys_like`](Store::keys_like).
+    pub async fn read_up_to_each(&self, keys: &[&str], most: usize) -> Result<Vec<Option<Part>>, Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.read_up_to_each(keys, most).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("read {} keys from {:?} on", keys.len(), keys.first().unwrap_or(&"")))
+    }
+
     /// Writes an input: puts `bytes` under `key`, whatever was there before. (Results go through [`Store::commit`].)
     ///
     /// # Errors
@@ -353,15 +380,25 @@ impl Store {
         self.read(&keys.status).await
     }
 
-    /// The `newest` results at most, oldest first.
+    /// The `newest` results at most, oldest first. Entries that others have added, without a field `data`, are left out.
     ///
     /// # Errors
     ///
-    /// The store fails, or the history key holds something other than a stream whose entries have a field `data`.
+    /// The store fails, or the history key holds something other than a stream.
     pub async fn history(&self, keys: &Keys, newest: usize) -> Result<Vec<Entry>, Error> {
+        self.history_up_to(keys, newest, usize::MAX).await
+    }
+
+    /// The same, as far as they have at most `most` bytes together; the newest one comes whatever its size. They are read
+    /// in parts, so that little more is read than that.
+    ///
+    /// # Errors
+    ///
+    /// As [`history`](Store::history).
+    pub async fn history_up_to(&self, keys: &Keys, newest: usize, most: usize) -> Result<Vec<Entry>, Error> {
         let outcome = match self.backend.as_ref() {
-            Backend::Redis(redis) => redis.history(keys, newest).await,
-            Backend::Sqlite(sqlite) => sqlite.history(keys, newest).await,
+            Backend::Redis(redis) => redis.history(keys, newest, most).await,
+            Backend::Sqlite(sqlite) => sqlite.history(keys, newest, most).await,
         };
         self.told(outcome, || format!("read history {:?}", keys.history))
     }

@@ -179,6 +179,8 @@ async fn many_keys_are_found_read_and_committed_wherever_they_are() {
     let read = store.read_each(&names.iter().map(String::as_str).collect::<Vec<_>>()).await.unwrap();
     let absent: Vec<_> = (0..60).filter(|place| read[*place].is_none()).collect();
     assert_eq!(absent, [9], "what is no plain value reads as none");
+    let parts = store.read_up_to_each(&names.iter().map(String::as_str).collect::<Vec<_>>(), 1 << 20).await.unwrap();
+    assert_eq!(parts.into_iter().map(|part| part.map(|part| part.bytes)).collect::<Vec<_>>(), read);
     let saved = store.saved_each(&all).await.unwrap();
     assert!(saved.into_iter().all(|saved| saved.unwrap().unwrap().sequence == 4));
 

@@ -40,6 +40,8 @@ everywhere! {
     a_commit_with_a_wrong_sequence_applies_nothing
     of_two_writers_from_the_same_sequence_exactly_one_wins
     the_history_is_capped_and_ordered
+    a_history_is_read_up_to_so_many_bytes
+    a_value_is_read_up_to_so_many_bytes
     a_history_length_of_zero_writes_none_and_keeps_what_is_there
     a_status_expires
     a_status_can_be_renewed_before_it_expires

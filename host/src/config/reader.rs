@@ -8,7 +8,7 @@ use store::{Address, ClientFiles, Credentials, Group, Keys, Password, Tls, slot}
 
 use super::values::{PASSWORD_IN_FLAG, at_least_one, bytes, seconds, seconds_or_never, sha256_digits, yes_or_no};
 use super::{BATCH_MAX, Faults, LoadingFlags, MAIN, StreamFlags, Streams, TriggerKind};
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, looping_key};
 use crate::plugin::{Loading, Origin, Trust, ZIP_MAX_BYTES};
 
 /// Reads settings and collects what is wrong with them.
@@ -189,7 +189,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
                 fault(self, "REDIS_OUTPUT_KEY", "--output-key", why);
             })
             .ok()?;
-        if let Ok(Some(key)) = read.loops_through(output) {
+        if let Ok(Some(key)) = looping_key(&read, output) {
             let why = format!("the input key {input:?} may match the key {key:?} that is written: a loop");
             self.fault("REDIS_OUTPUT_KEY", "--output-key", &why);
         }

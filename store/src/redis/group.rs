@@ -78,7 +78,7 @@ fn entries_of_first_stream(answer: Value) -> Outcome<Vec<StreamEntry>> {
     entries(found.ok_or_else(unread)?)
 }
 
-fn entries(found: Value) -> Outcome<Vec<StreamEntry>> {
+pub(super) fn entries(found: Value) -> Outcome<Vec<StreamEntry>> {
     let Value::Array(found) = found else { return Err(unread()) };
     found
         .into_iter()

@@ -85,13 +85,13 @@ impl Redis {
         Ok(committed)
     }
 
-    fn told<T: ::redis::FromRedisValue>(&self, answer: Value, key: &str) -> Outcome<T> {
+    pub(super) fn told<T: ::redis::FromRedisValue>(&self, answer: Value, key: &str) -> Outcome<T> {
         let told = answer.extract_error().and_then(|value| from_redis_value(value).map_err(RedisError::from));
         told.map_err(|error| fault::cause_of(&error, key, self.connection.answer_within()))
     }
 }
 
 /// Whether a server has said that it hasn't run a command, and that it, or another one, will if it is asked by itself.
-fn was_not_run(answer: &Value) -> bool {
+pub(super) fn was_not_run(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if matches!(error.code(), "NOSCRIPT" | "MOVED" | "ASK"))
 }

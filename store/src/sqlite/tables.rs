@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::cause_of;
-use crate::commit::Entry;
+use crate::commit::{Entry, Part};
 use crate::error::{Cause, Outcome};
 
 /// Plain bytes are a key's field with the empty name; a hash has named fields only. `expires_at` is in milliseconds
@@ -62,6 +62,20 @@ fn kind(connection: &Connection, key: &str) -> Outcome<Option<Kind>> {
 
 pub(super) fn bytes(connection: &Connection, key: &str) -> Outcome<Option<Vec<u8>>> {
     Ok(fields(connection, key)?.remove(""))
+}
+
+pub(super) fn first_bytes(connection: &Connection, key: &str, most: usize) -> Outcome<Option<Part>> {
+    let part = |row: &rusqlite::Row<'_>| {
+        let length: i64 = row.get(0)?;
+        Ok(Part { length: usize::try_from(length).unwrap_or(usize::MAX), bytes: row.get(1)? })
+    };
+    connection
+        .prepare_cached(
+            "SELECT length(value), ifnull(substr(value, 1, ?2), x'') FROM keys
+             WHERE key = ?1 AND field = '' AND (expires_at IS NULL OR expires_at > ?3)",
+        )
+        .and_then(|mut found| found.query_row(params![key, rows(most), now()], part).optional())
+        .map_err(|error| cause_of(&error))
 }
 
 pub(super) fn fields(connection: &Connection, key: &str) -> Outcome<HashMap<String, Vec<u8>>> {
@@ -137,19 +151,26 @@ fn following(last: Option<(i64, i64)>, now: i64) -> Outcome<(i64, i64)> {
     }
 }
 
-/// The `count` last entries, oldest first.
-pub(super) fn newest(connection: &Connection, key: &str, count: usize) -> Outcome<Vec<Entry>> {
+/// The `count` last entries, as far as they have at most `most` bytes together, oldest first.
+pub(super) fn newest(connection: &Connection, key: &str, count: usize, most: usize) -> Outcome<Vec<Entry>> {
+    let mut bytes = 0;
+    let mut fits = |entry: &Entry| {
+        let first = bytes == 0;
+        bytes += entry.id.len() + entry.data.len();
+        first || bytes <= most
+    };
     connection
-        .prepare_cached(
-            "SELECT * FROM (SELECT ms, seq, data FROM streams WHERE key = ?1 ORDER BY ms DESC, seq DESC LIMIT ?2)
-             ORDER BY ms, seq",
-        )
+        .prepare_cached("SELECT ms, seq, data FROM streams WHERE key = ?1 ORDER BY ms DESC, seq DESC LIMIT ?2")
         .and_then(|mut found| {
             let entry = |row: &rusqlite::Row<'_>| {
                 let (ms, seq): (i64, i64) = (row.get(0)?, row.get(1)?);
                 Ok(Entry { id: format!("{ms}-{seq}"), data: row.get(2)? })
             };
-            found.query_map(params![key, rows(count)], entry)?.collect()
+            let newest_first = found.query_map(params![key, rows(count)], entry)?;
+            let fitting = newest_first.take_while(|entry| entry.as_ref().map_or(true, &mut fits));
+            let mut entries = fitting.collect::<Result<Vec<_>, _>>()?;
+            entries.reverse();
+            Ok(entries)
         })
         .map_err(|error| cause_of(&error))
 }

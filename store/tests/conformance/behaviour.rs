@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use store::{Commit, Committed, Keys, Store};
+use store::{Cause, Commit, Committed, Keys, Store};
 
 use super::place::Place;
 
@@ -124,6 +124,43 @@ pub async fn the_history_is_capped_and_ordered(place: &impl Place) {
     let shorter = Commit { history_length: 1, ..commit(&keys, 20, b"last") };
     store.commit(&shorter).await.unwrap();
     assert_eq!(history(&store, 9).await, [b"last"]);
+}
+
+pub async fn a_history_is_read_up_to_so_many_bytes(place: &impl Place) {
+    let (store, keys) = (place.store(), keys());
+    for number in 0..500_u16 {
+        let output = number.to_be_bytes().repeat(if number < 100 { 5_000 } else { 50 });
+        let all = Commit { history_length: 720, ..commit(&keys, number.into(), &output) };
+        store.commit(&all).await.unwrap();
+    }
+    let read = async |most: usize| {
+        let entries = store.history_up_to(&keys, 720, most).await.unwrap();
+        let numbers = entries.iter().map(|entry| u16::from_be_bytes([entry.data[0], entry.data[1]]));
+        let bytes: usize = entries.iter().map(|entry| entry.data.len()).sum();
+        assert!(numbers.clone().rev().eq((0..500).rev().take(entries.len())), "all of them, to the newest");
+        (entries.len(), bytes)
+    };
+    assert_eq!(read(usize::MAX).await.0, 500);
+    assert_eq!(read(1).await.0, 1, "the newest comes whatever its size");
+    for most in [10_000, 100_000, 300_000] {
+        let (count, bytes) = read(most).await;
+        assert!(bytes <= most && bytes + 400 * 20 + 10_020 > most, "{count} entries have {bytes} bytes of {most}");
+    }
+}
+
+pub async fn a_value_is_read_up_to_so_many_bytes(place: &impl Place) {
+    let store = place.store();
+    let read = async |most| store.read_up_to("in", most).await.unwrap().map(|part| (part.bytes, part.length));
+    assert_eq!(read(9).await, None);
+    store.write("in", b"\xffbytes").await.unwrap();
+    assert_eq!(read(9).await, Some((b"\xffbytes".to_vec(), 6)));
+    assert_eq!(read(6).await, Some((b"\xffbytes".to_vec(), 6)));
+    assert_eq!(read(2).await, Some((b"\xffb".to_vec(), 6)));
+    store.write("in", b"").await.unwrap();
+    assert_eq!(read(9).await, Some((Vec::new(), 0)));
+    store.commit(&commit(&keys(), 0, b"x")).await.unwrap();
+    let error = store.read_up_to(&keys().env, 9).await.unwrap_err();
+    assert!(matches!(error.cause, Cause::WrongType { .. }), "{error}");
 }
 
 pub async fn a_history_length_of_zero_writes_none_and_keeps_what_is_there(place: &impl Place) {
