@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::ops::RangeInclusive;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
@@ -45,11 +47,37 @@ impl Neighbour {
 }
 
 fn pushed(url: &str) -> Host {
-    let variables =
-        [("STORE_URL", url), ("HANDLER_FUNCTION", "sum"), ("TRIGGER", "push"), ("MONITORING_PERIOD", "3600")];
-    let host = Host::start(&plugin("fixture"), &variables);
+    summing(url, &[("TRIGGER", "push"), ("MONITORING_PERIOD", "3600")])
+}
+
+/// A host on a stream in the slot of its output.
+fn streaming(url: &str) -> Host {
+    summing(url, &[("TRIGGER", "stream"), ("REDIS_INPUT_KEY", "{out}:events")])
+}
+
+fn summing(url: &str, variables: &[(&str, &str)]) -> Host {
+    let all = [&[("STORE_URL", url), ("HANDLER_FUNCTION", "sum")], variables].concat();
+    let host = Host::start(&plugin("fixture"), &all);
     host.wait_until_ready();
     host
+}
+
+/// Appends these numbers to the stream, to be added up, once the server is a master.
+fn append(server: &RedisServer, numbers: RangeInclusive<u64>) {
+    let mut all = redis::pipe();
+    all.atomic();
+    for number in numbers {
+        all.cmd("XADD").arg(&["{out}:events", "*", "data"]).arg(json!({ "add": number }).to_string()).ignore();
+    }
+    wait_at_most(PATIENCE, "a master that takes entries", || all.query::<()>(&mut server.connection()).ok());
+}
+
+/// Waits until a host has added up the numbers from 1 to `last`, and checks that it took each of them once.
+fn wait_for_sum(neighbour: &Neighbour, last: u64) {
+    let output = || neighbour.runtime.block_on(neighbour.store.read("out")).ok().flatten();
+    let output = || serde_json::from_slice::<serde_json::Value>(&output()?).ok();
+    wait_at_most(PATIENCE, "all entries", || output().filter(|output| output["calls"].as_u64() >= Some(last)));
+    assert_eq!(output(), Some(json!({"calls": last, "sum": (last * (last + 1) / 2) as f64})), "each entry counts once");
 }
 
 /// Waits until the replica has what was written.
@@ -89,5 +117,65 @@ fn in_a_cluster_the_host_goes_on_at_the_new_master_and_where_slots_are_moved() {
     cluster.end_move("out", from, to);
     neighbour.count_to(51, 60);
     assert_eq!(host.status()["trigger"], "push");
+    assert!(host.stop().success());
+}
+
+#[test]
+fn with_sentinels_a_stream_goes_on_at_the_new_master() {
+    let mut set = SentinelSet::start(&RedisServer::options().password("secret"), &RedisServer::options());
+    let host = streaming(&set.url());
+    let neighbour = Neighbour::of(&set.url());
+    append(set.first(), 1..=250);
+    wait_for_sum(&neighbour, 250);
+    wait_for_copy(set.first());
+    set.first().kill();
+    append(set.second(), 251..=500);
+    wait_for_sum(&neighbour, 500);
+    assert!(host.stop().success());
+}
+
+#[test]
+fn entries_whose_commit_was_lost_with_the_master_come_again_and_count_once() {
+    let mut set = SentinelSet::start(&RedisServer::options().password("secret"), &RedisServer::options());
+    let host = streaming(&set.url());
+    let neighbour = Neighbour::of(&set.url());
+    append(set.first(), 1..=250);
+    wait_for_sum(&neighbour, 250);
+    // The replica gets the next entries, and not that they were called.
+    signal(&host, "STOP");
+    append(set.first(), 251..=500);
+    wait_for_copy(set.first());
+    set.second().run::<()>(&["CONFIG", "SET", "masterauth", "another"]);
+    set.first().run::<i64>(&["CLIENT", "KILL", "TYPE", "replica"]);
+    signal(&host, "CONT");
+    wait_for_sum(&neighbour, 500);
+    set.first().kill();
+    append(set.second(), 501..=600);
+    wait_for_sum(&neighbour, 600);
+    assert!(host.stop().success());
+}
+
+fn signal(host: &Host, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &host.pid().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+#[test]
+fn in_a_cluster_a_stream_goes_on_at_the_new_master_and_where_its_slot_is_moved() {
+    let mut cluster = RedisCluster::start(&RedisServer::options());
+    let host = streaming(&cluster.url());
+    let neighbour = Neighbour::of(&cluster.url());
+    append(cluster.master("out"), 1..=250);
+    wait_for_sum(&neighbour, 250);
+    wait_for_copy(cluster.master("out"));
+    cluster.first_master("out").kill();
+    append(cluster.master("out"), 251..=500);
+    wait_for_sum(&neighbour, 500);
+    let (from, to) = (cluster.master("out"), cluster.other_master("out"));
+    cluster.begin_to_move("out", from, to);
+    cluster.move_keys("out", from, to);
+    cluster.end_move("out", from, to);
+    append(to, 501..=750);
+    wait_for_sum(&neighbour, 750);
     assert!(host.stop().success());
 }

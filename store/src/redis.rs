@@ -32,7 +32,9 @@ use servers::Servers;
 
 /// See `redis/commit.lua`. The client names it by its hash, and sends it whole where the server answers that it
 /// doesn't know it: nothing has run then, so this second sending is none of a commit.
-static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("redis/commit.lua")));
+static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(COMMIT_LUA));
+
+const COMMIT_LUA: &str = include_str!("redis/commit.lua");
 
 /// The longest time to live: Redis refuses one that overflows when added to the clock's milliseconds.
 const LONGEST: i64 = i64::MAX / 2;

@@ -153,7 +153,7 @@ impl Store {
             Ok(redis) => redis.read_each(keys).await,
             Err(cause) => Err(cause),
         };
-        self.told(outcome, || format!("read {} keys", keys.len()))
+        self.told(outcome, || format!("read {} keys from {:?} on", keys.len(), keys.first().unwrap_or(&"")))
     }
 
     /// What the last commit left, of each output by itself; see [`saved`](Store::saved).
@@ -355,7 +355,10 @@ impl Store {
             Backend::Redis(redis) => redis.commit(commit).await,
             Backend::Sqlite(sqlite) => sqlite.commit(commit).await,
         };
-        self.told(outcome, || format!("commit to key {:?}", commit.keys.output))
+        self.told(outcome, || match commit.output_stream {
+            Some(stream) => format!("commit to key {:?} and stream {stream:?}", commit.keys.output),
+            None => format!("commit to key {:?}", commit.keys.output),
+        })
     }
 
     /// Puts `status` under the status key, where it stays for `time_to_live` (whole milliseconds, at least one).

@@ -280,7 +280,8 @@ impl RedisServer {
         let mut ended = false;
         eventually(|| {
             ended = child.try_wait().expect("a child can be waited for").is_some();
-            ended || answers(self.port)
+            // It makes its socket once it has its port, where another server may have been quicker, and answers.
+            ended || (self.options.sentinel.is_some() || self.socket().exists()) && answers(self.port)
         });
         if ended {
             return false;

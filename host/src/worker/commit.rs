@@ -176,6 +176,14 @@ impl Worker {
                             );
                             return Next::Recover;
                         }
+                        if saved.sequence < self.progress.sequence && saved.sequence > 0 && self.job.group.is_some() {
+                            tracing::warn!(
+                                sequence = saved.sequence,
+                                expected = self.progress.sequence,
+                                "the store lost commits: their entries come again, so going on from its env"
+                            );
+                            return Next::Recover;
+                        }
                         if saved.sequence < self.progress.sequence {
                             tracing::warn!(
                                 sequence = saved.sequence,

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
 
+use super::COMMIT_LUA;
 use crate::error::Cause;
 
-const NO_RIGHT: &str = "give the user the rights to these keys and to TYPE, GET, SET, DEL, HGET, HGETALL, HSET, XADD, \
-     XREVRANGE, PING, EVALSHA and SCRIPT LOAD, for streams also to XGROUP, XREADGROUP, XAUTOCLAIM, XPENDING, XACK and \
-     XTRIM, for patterns to SCAN and MGET, in a cluster to CLUSTER SLOTS (ACL SETUSER)";
+const NO_RIGHT: &str = "give the user (ACL SETUSER) the right to that command, and to the keys: the input, and of an output \
+     KEY also {KEY}:*. In all a host needs TYPE, SET, HGET, HGETALL, HSET, XADD, EVALSHA and SCRIPT LOAD; for a key GET, to \
+     be told of writes CLIENT TRACKING; for a pattern SCAN and MGET; for a stream XGROUP CREATE, XREADGROUP, XAUTOCLAIM, \
+     XPENDING, XACK and XTRIM; in a cluster CLUSTER SLOTS and GET";
 
 /// The cause behind `error`, which came of an operation on `key` that had `limit` to end.
 pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause {
@@ -28,9 +30,13 @@ pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause 
         "WRONGTYPE" => Cause::WrongType { key: key.to_owned() },
         "WRONGPASS" => Cause::Denied(wrong_login()),
         "NOAUTH" => denied("set REDIS_PASSWORD or REDIS_PASSWORD_FILE"),
-        // Redis 7.0 gives a right that is missing inside a script no code of its own.
-        "ERR" if error.to_string().contains("user executing the script can't") => denied(NO_RIGHT),
         "NOPERM" => denied(NO_RIGHT),
+        _ if is_right_of_script(error) => {
+            let text = error.detail().unwrap_or_default();
+            let reason = text.split_once(" script: ").map_or(text, |(reason, _)| reason);
+            let command = command_of_script(text).unwrap_or("a command");
+            Cause::Denied(format!("{command} in the commit's script: {reason}: {NO_RIGHT}"))
+        }
         "DENIED" => denied("set a password on the server, or turn its protected mode off"),
         "LOADING" => unavailable("it answers once its data are in memory"),
         "READONLY" => unavailable("this is a replica: name the primary"),
@@ -52,6 +58,19 @@ pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause 
         }
         _ => Cause::Other(error.to_string()),
     }
+}
+
+/// Whether a script was refused a right, which has no code of its own: in the words of Redis 7.0, then of 7.2.
+fn is_right_of_script(error: &RedisError) -> bool {
+    let text = error.detail().unwrap_or_default();
+    ["user executing the script can't", "ACL failure in script"].iter().any(|words| text.contains(words))
+}
+
+/// The command that failed in the commit's script, of which Redis 7.0 gives the line alone.
+fn command_of_script(error: &str) -> Option<&'static str> {
+    let number: String = error.split_once("@user_script:")?.1.chars().take_while(char::is_ascii_digit).collect();
+    let line = COMMIT_LUA.lines().nth(number.parse::<usize>().ok()?.checked_sub(1)?)?;
+    Some(line.split_once("redis.call('")?.1.split_once('\'')?.0)
 }
 
 fn wrong_login() -> String {
