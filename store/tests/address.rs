@@ -7,6 +7,15 @@ fn parse(text: &str) -> Address {
     Address::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
+/// An address with that (first) host and port, which is shown so, as an address that is the same.
+fn parse_as(text: &str, host: &str, port: u16, shown: &str) -> Address {
+    let address = parse(text);
+    assert_eq!((address.host(), address.port()), (host, port));
+    assert_eq!(address.to_string(), shown);
+    assert_eq!(parse(shown).to_string(), shown);
+    address
+}
+
 #[test]
 fn redis_addresses_have_defaults() {
     for (text, host, port, shown) in [
@@ -18,10 +27,7 @@ fn redis_addresses_have_defaults() {
         ("rediss://user:se%23cret@h/2", "h", 6379, "rediss://h:6379/2"),
         ("rediss://[::1]:7000", "::1", 7000, "rediss://[::1]:7000"),
     ] {
-        let address = parse(text);
-        assert_eq!((address.host(), address.port()), (host, port));
-        assert_eq!(address.to_string(), shown);
-        assert_eq!(parse(shown).to_string(), shown);
+        let address = parse_as(text, host, port, shown);
         assert_eq!(address.is_tls(), text.starts_with("rediss:"));
     }
     assert_eq!(Address::redis("h", 1).to_string(), "redis://h:1");
@@ -51,10 +57,8 @@ fn sentinels_and_clusters_are_lists_of_hosts() {
         ("rediss+cluster://a,b/0", "a", 6379, "rediss+cluster://a:6379,b:6379"),
         ("rediss+sentinel://a,b/m", "a", 26379, "rediss+sentinel://a:26379,b:26379/m"),
     ] {
-        let address = parse(text);
-        assert_eq!((address.host(), address.port(), address.file()), (host, port, None));
-        assert_eq!(address.to_string(), shown);
-        assert_eq!(parse(shown).to_string(), shown);
+        let address = parse_as(text, host, port, shown);
+        assert_eq!(address.file(), None);
         assert_eq!(address.is_tls(), text.starts_with("rediss"));
         assert_eq!(address.has_password(), text.contains("@"), "{text}");
         assert_eq!(address.is_cluster(), text.contains("cluster"));

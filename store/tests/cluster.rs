@@ -1,29 +1,17 @@
 //! A Redis Cluster: masters that are replaced, slots that are moved, keys that don't belong together.
 #![allow(clippy::unwrap_used, reason = "a test may fail by a panic, in its helpers too")]
 
+mod patience;
+
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use patience::{PATIENCE, until_it_works};
 use store::testing::{RedisCluster, RedisServer, certificates, commit};
-use store::{Address, Cause, Change, Committed, Credentials, Error, Group, Keys, Store, Taken};
-
-/// How long a failover may take on a machine that runs many tests at once.
-const PATIENCE: Duration = Duration::from_secs(60);
+use store::{Address, Cause, Change, Committed, Credentials, Group, Keys, Store, Taken};
 
 fn store(cluster: &RedisCluster) -> Store {
     Store::new(Address::parse(&cluster.url()).unwrap(), Credentials::default())
-}
-
-/// Tries until it works, as a host does.
-async fn until_it_works<T>(mut operation: impl AsyncFnMut() -> Result<T, Error>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match operation().await {
-            Ok(value) => return value,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 fn start() -> RedisCluster {

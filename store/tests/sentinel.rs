@@ -1,28 +1,16 @@
 //! A server that sentinels watch over, and the one that takes its place.
 #![allow(clippy::unwrap_used, reason = "a test may fail by a panic, in its helpers too")]
 
+mod patience;
+
 use std::time::{Duration, Instant};
 
+use patience::{PATIENCE, until_it_works};
 use store::testing::{RedisServer, SentinelSet, certificates, commit};
-use store::{Address, Cause, Change, Committed, Credentials, Error, Keys, Options, Store};
-
-/// How long a failover may take on a machine that runs many tests at once.
-const PATIENCE: Duration = Duration::from_secs(60);
+use store::{Address, Cause, Change, Committed, Credentials, Keys, Options, Store};
 
 fn store(url: &str) -> Store {
     Store::new(Address::parse(url).unwrap(), Credentials::default())
-}
-
-/// Tries until it works, as a host does.
-async fn until_it_works<T>(mut operation: impl AsyncFnMut() -> Result<T, Error>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match operation().await {
-            Ok(value) => return value,
-            Err(error) => assert!(Instant::now() < deadline, "{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 /// False also where the server ends the connection, as sentinels have it do when they turn it into one.

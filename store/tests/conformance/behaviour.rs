@@ -16,22 +16,9 @@ fn keys() -> Keys {
     Keys::of("out").expect("it is a good key")
 }
 
-/// A commit from `sequence` whose output and env are `bytes`, with a history of three.
+/// A commit from `sequence` whose output and env are `bytes`.
 fn commit<'a>(keys: &'a Keys, sequence: u64, bytes: &'a [u8]) -> Commit<'a> {
-    Commit {
-        keys,
-        sequence,
-        outputs: vec![bytes],
-        env: bytes,
-        last_event: "sha256:00",
-        handler: "handler",
-        plugin_version: "1.2.3",
-        saved_at: "2026-01-31T12:00:00Z",
-        history_length: 3,
-        output_stream: None,
-        taken: None,
-        dead: None,
-    }
+    Commit { outputs: vec![bytes], env: bytes, ..store::testing::commit(keys, sequence) }
 }
 
 async fn history(store: &Store, newest: usize) -> Vec<Vec<u8>> {
@@ -69,7 +56,7 @@ pub async fn a_commit_with_the_right_sequence_applies_everything(place: &impl Pl
     assert_eq!(other.read("out").await.unwrap().unwrap(), b"second");
     let saved = other.saved(&keys).await.unwrap().unwrap();
     assert_eq!((saved.sequence, saved.env.as_slice()), (2, b"second".as_slice()));
-    assert_eq!((saved.last_event.as_str(), saved.handler.as_str()), ("sha256:00", "handler"));
+    assert_eq!((saved.last_event.as_str(), saved.handler.as_str()), ("event", "handler"));
     assert_eq!((saved.plugin_version.as_str(), saved.saved_at.as_str()), ("1.2.3", "2026-01-31T12:00:00Z"));
     assert_eq!(history(&other, 9).await, [b"first ", b"second"]);
 }
