@@ -1,18 +1,23 @@
 //! The dialog in which `ssh` asks for a password, a code, or whether a host's key is right: `ssh` starts this program
 //! once more, with the question as its argument, and reads the answer from its standard output.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use eframe::egui::{self, Key, RichText, TextEdit};
 
 use crate::model::steers;
 use crate::ui;
 
-/// Marks that the program is called to ask.
+/// Marks that the program is called to ask, and holds the number of the process that it asks for.
 const MARK: &str = "PLUGIN_VIEWER_ASKPASS";
+
+/// How often it is looked whether that process is still there.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What `ssh` says about the kind of its question
 /// (<https://man.openbsd.org/ssh.1#SSH_ASKPASS_PROMPT>: `confirm` or `none`).
@@ -57,11 +62,11 @@ pub enum Answer {
 }
 
 /// Sets the variables that make `ssh` ask `program`, which is this one.
-pub fn offer(program: &Path, mut set: impl FnMut(&'static str, &Path)) {
-    set("SSH_ASKPASS", program);
+pub fn offer(program: &Path, mut set: impl FnMut(&'static str, OsString)) {
+    set("SSH_ASKPASS", program.into());
     // Also where ssh has a terminal: the user looks at the window.
-    set("SSH_ASKPASS_REQUIRE", Path::new("force"));
-    set(MARK, Path::new("1"));
+    set("SSH_ASKPASS_REQUIRE", "force".into());
+    set(MARK, std::process::id().to_string().into());
 }
 
 /// Whether this program is called to ask.
@@ -93,6 +98,8 @@ pub fn run() -> ExitCode {
         options,
         Box::new(|creation| {
             ui::install(&creation.egui_ctx);
+            let ctx = creation.egui_ctx.clone();
+            once_alone(move || ctx.send_viewport_cmd(egui::ViewportCommand::Close));
             Ok(Box::new(Window { question, given }))
         }),
     );
@@ -106,6 +113,23 @@ pub fn run() -> ExitCode {
         _ => ExitCode::FAILURE,
     }
 }
+
+/// Has `end` called once the process that is asked for is gone, killed perhaps: nobody would take the answer.
+#[cfg(unix)]
+fn once_alone(end: impl FnOnce() + Send + 'static) {
+    let number = std::env::var(MARK).ok().and_then(|number| number.parse().ok());
+    let Some(process) = number.and_then(rustix::process::Pid::from_raw) else { return };
+    std::thread::spawn(move || {
+        while rustix::process::test_kill_process(process).is_ok() {
+            std::thread::sleep(LOOK);
+        }
+        end();
+    });
+}
+
+/// Where there are no signals, nobody is killed without a word.
+#[cfg(not(unix))]
+fn once_alone(_end: impl FnOnce() + Send + 'static) {}
 
 impl Question {
     /// The question in these words; `hint` is what `ssh` says about its kind.

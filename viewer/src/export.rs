@@ -1,6 +1,9 @@
 //! Writes what is kept of the results to a file: numbers as CSV, or the results as they came as JSON lines. What goes
 //! in is a copy, so that the writing can be done by a thread of its own.
 
+pub(crate) mod cell;
+
+use std::borrow::Cow;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -98,7 +101,8 @@ fn fill(mut to: BufWriter<&mut fs::File>, contents: &Contents) -> anyhow::Result
 
 fn numbers(to: impl Write, history: &History, times: &[SystemTime]) -> anyhow::Result<usize> {
     let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(to);
-    table.write_record(["at"].into_iter().chain(history.names()))?;
+    let names = history.names().into_iter().map(cell::of_text);
+    table.write_record(std::iter::once(Cow::Borrowed("at")).chain(names).map(Cow::into_owned))?;
     for (at, (_, row)) in times.iter().zip(history.rows()) {
         table.write_record(std::iter::once(stamp(*at)?).chain(row.into_iter().map(number)))?;
     }

@@ -51,6 +51,29 @@ fn a_recording_of_the_metrics_plugin_is_played_by_its_timestamps() {
 }
 
 #[test]
+fn a_mark_of_the_byte_order_before_a_file_is_none_of_its_first_line() {
+    for text in ["{\"a\":1}\n{\"a\":2}\n", "at,a\r\n2025-11-30T10:30:00Z,1\r\n2025-11-30T10:30:05Z,2\r\n"] {
+        let (_folder, path) = file(&format!("\u{feff}{text}"));
+        let results = Recording::open(&path).unwrap().map(|result| result.unwrap().1.fields()["a"].clone());
+        assert_eq!(results.collect::<Vec<_>>(), [1, 2], "{text}");
+    }
+}
+
+#[test]
+fn names_that_look_like_formulas_are_none_in_a_table_and_come_back() {
+    let mut history = History::default();
+    for second in 0..2 {
+        let numbers = [("=1+1", -1.5), ("'-a", 2.0), ("b", -3.0)];
+        history.push(Moment(f64::from(second)), false, numbers.into_iter());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = export::write(&folder.path().join("a.csv"), Contents::numbers(&history, wall)).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.starts_with("at,''-a,'=1+1,b\r\n") && text.contains("Z,2,-1.5,-3\r\n"), "{text}");
+    assert_eq!(self::history(&path).names(), history.names());
+}
+
+#[test]
 fn results_that_tell_no_time_are_five_seconds_apart() {
     let (_folder, path) = file("{\"a\":1}\n\n{\"a\":2,\"timestamp\":\"2025-11-30T10:00:00\"}\n");
     let recording = Recording::open(&path).unwrap();

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -166,8 +166,8 @@ impl Transport for Ssh {
 fn command(variables: &Variables) -> Command {
     let mut command = Command::new("ssh");
     command.kill_on_drop(true);
-    if let Ok(program) = std::env::current_exe() {
-        askpass::offer(&program, |name, value: &Path| {
+    if let Ok(program) = this_program() {
+        askpass::offer(&program, |name, value| {
             command.env(name, value);
         });
     }
@@ -184,6 +184,13 @@ fn command(variables: &Variables) -> Command {
         command.creation_flags(CREATE_NO_WINDOW);
     }
     command
+}
+
+/// This program's file. Where it was replaced or removed since the start, its name leads nowhere, but Linux still has it.
+fn this_program() -> io::Result<PathBuf> {
+    let named = std::env::current_exe()?;
+    let gone = cfg!(target_os = "linux") && !named.is_file();
+    Ok(if gone { format!("/proc/{}/exe", std::process::id()).into() } else { named })
 }
 
 /// Runs it to its end; gives what it has printed, and said on standard error.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
+use crate::export::cell;
 use crate::model::{Document, TIMESTAMP, USUAL_PERIOD, Unreadable};
 
 /// The longest file that is played, in bytes.
@@ -22,6 +23,9 @@ const LONGEST_LINE: u64 = 64 << 20;
 
 /// The longest first row of a table, in bytes: an export's has 1,024 names at most, of 200 bytes each.
 const LONGEST_FIRST_ROW: usize = 1 << 20;
+
+/// What some programs of Windows put before a text in UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A recorded file. As an iterator it gives each result with its distance from the first, in seconds.
 #[derive(Debug)]
@@ -174,9 +178,10 @@ impl Results {
         let length = file.metadata()?.len();
         let mut start = BufReader::with_capacity(LONGEST_FIRST_ROW, &file);
         let bytes = start.fill_buf()?;
-        let first = bytes.iter().copied().find(|byte| !byte.is_ascii_whitespace());
         let has_first_row = bytes.contains(&b'\n') || length <= bytes.len() as u64;
-        file.rewind()?;
+        let mark = if bytes.starts_with(MARK) { MARK.len() } else { 0 };
+        let first = bytes[mark..].iter().copied().find(|byte| !byte.is_ascii_whitespace());
+        file.seek(io::SeekFrom::Start(mark as u64))?;
         match first {
             None => Err(Unplayable::Empty),
             Some(b'{') => Ok(Results::Lines(Box::new(BufReader::new(file)), 0)),
@@ -185,8 +190,8 @@ impl Results {
                 let rows = Rows { file, left: LONGEST_LINE };
                 let mut table = csv::ReaderBuilder::new().flexible(true).from_reader(rows);
                 // What is no text is no table either.
-                let names: Vec<String> =
-                    table.headers().map_err(|_no_text| Unplayable::Unknown)?.iter().map(str::to_owned).collect();
+                let names = table.headers().map_err(|_no_text| Unplayable::Unknown)?.iter();
+                let names: Vec<String> = names.map(|name| cell::text(name).to_owned()).collect();
                 match names.first().map(String::as_str) {
                     Some("at") => Ok(Results::Table(Box::new(table), names)),
                     _ => Err(Unplayable::Unknown),

@@ -53,7 +53,9 @@ fn ssh_is_called_as_documented_and_asks_this_program() {
     );
     let environment = sshd.environment();
     let program = std::env::current_exe().unwrap();
-    for line in [&format!("SSH_ASKPASS={}", program.display()), "SSH_ASKPASS_REQUIRE=force", "PLUGIN_VIEWER_ASKPASS=1"]
+    let (askpass, mark) = (program.display(), std::process::id());
+    for line in
+        [&format!("SSH_ASKPASS={askpass}"), "SSH_ASKPASS_REQUIRE=force", &format!("PLUGIN_VIEWER_ASKPASS={mark}")]
     {
         assert!(environment.lines().any(|set| set == line), "{line} in {environment}");
     }

@@ -79,7 +79,17 @@ impl Screen {
 
     /// Opens the viewer's window.
     pub fn window(&self, arguments: &[&str], variables: &[(std::ffi::OsString, std::ffi::OsString)]) -> Window {
-        let mut viewer = self.command(env!("CARGO_BIN_EXE_plugin-viewer"));
+        self.window_of(Path::new(env!("CARGO_BIN_EXE_plugin-viewer")), arguments, variables)
+    }
+
+    /// The same of a copy of the program.
+    pub fn window_of(
+        &self,
+        program: &Path,
+        arguments: &[&str],
+        variables: &[(std::ffi::OsString, std::ffi::OsString)],
+    ) -> Window {
+        let mut viewer = self.command(program);
         viewer.args(arguments).envs(variables.iter().cloned()).stdin(Stdio::null());
         let child = viewer.spawn().unwrap();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/names.py");
@@ -145,6 +155,12 @@ impl Window {
     /// The program's process.
     pub fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Kills the program, which can't say anything to what it has started.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Waits until the program has ended by itself, and tells whether it succeeded.

@@ -204,7 +204,8 @@ pub fn is_running(process: u32) -> bool {
     !state.is_empty() && !state.starts_with('Z')
 }
 
-fn descendants(process: u32) -> Vec<u32> {
+/// The processes that it has started, and those that these have.
+pub fn descendants(process: u32) -> Vec<u32> {
     let listed = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().unwrap();
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     let pairs: Vec<(u32, u32)> = listed

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use redis::Commands;
 use screen::{Screen, Window};
-use sshd::{Sshd, is_running, signal};
+use sshd::{Sshd, descendants, is_running, signal};
 use store::testing::RedisServer;
 
 /// How long the way may be down after something broke it.
@@ -64,6 +64,18 @@ impl Writer {
             assert!(Instant::now() < deadline, "after {after} nothing is seen in time; there is {:#?}", window.names());
             row = if self.is_seen(window) { row + 1 } else { 0 };
         }
+    }
+}
+
+/// What `find` gives, as soon as it gives something.
+fn loop_until<T>(what: &str, find: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + RECOVERY;
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "{what} doesn't come");
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -120,7 +132,7 @@ fn a_value_that_is_not_renewed_is_said_to_be_late_and_then_stale() {
 fn who_ends_the_program_leaves_nothing_that_it_has_started() {
     let _alone = alone();
     let (Some(sshd), Some(screen)) = (Sshd::start(), Screen::start()) else { return };
-    for name in ["INT", "TERM"] {
+    for name in ["INT", "TERM", "HUP"] {
         let started = sshd.path(name);
         sshd.add_to_config(&format!(
             "Match exec \"echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600\"",
@@ -137,6 +149,40 @@ fn who_ends_the_program_leaves_nothing_that_it_has_started() {
         assert!(window.ended_well(), "it ends in order");
         assert!(!is_running(process), "what ssh has started is left behind");
     }
+}
+
+#[test]
+fn a_dialog_does_not_outlive_who_asked_for_it() {
+    let _alone = alone();
+    let (Some(sshd), Some(screen)) = (Sshd::start(), Screen::start()) else { return };
+    sshd.add_to_config("Host *\n BatchMode no\n StrictHostKeyChecking ask");
+    let mut window = screen.window(&["--ssh", "unknown", "--output-key", "out"], &sshd.variables());
+    let dialog = loop_until("the dialog", || {
+        let ssh = *sshd.connections().last()?;
+        descendants(ssh).into_iter().next()
+    });
+    window.kill();
+    loop_until("the dialog's end", || (!is_running(dialog)).then_some(()));
+}
+
+#[test]
+fn a_program_that_was_replaced_while_it_runs_can_still_ask() {
+    let _alone = alone();
+    let (Some(sshd), Some(screen)) = (Sshd::start(), Screen::start()) else { return };
+    let server = RedisServer::start();
+    let mut writer = Writer { url: server.url(), written: 0 };
+    let program = sshd.path("plugin-viewer");
+    std::fs::copy(env!("CARGO_BIN_EXE_plugin-viewer"), &program).unwrap();
+    let arguments = ["--ssh", "good", "--store", &server.url(), "--output-key", "out"];
+    let window = screen.window_of(&program, &arguments, &sshd.variables());
+    writer.must_be_seen(&window, "the start");
+    std::fs::remove_file(&program).unwrap();
+    let ssh = *sshd.connections().last().unwrap();
+    signal(ssh, "KILL");
+    writer.must_be_seen(&window, "the end of ssh");
+    let variables = sshd.environment();
+    let askpass = variables.lines().find_map(|line| line.strip_prefix("SSH_ASKPASS=")).unwrap();
+    assert!(std::fs::metadata(askpass).is_ok_and(|file| file.is_file()), "{askpass}");
 }
 
 #[test]
