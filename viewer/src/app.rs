@@ -142,6 +142,7 @@ impl App {
             }
             Effect::Retry => self.command(Command::Retry),
             Effect::Disconnect => self.command(Command::Disconnect),
+            Effect::Machine(machine) => self.command(Command::Machine(machine)),
             Effect::Keep(choice) => {
                 if let Some(file) = &self.kept_file {
                     self.files.ask(Job::Keep(file.clone(), choice));
@@ -213,6 +214,7 @@ impl eframe::App for App {
                 // Nearly at its end, with something to see and while it is not yet old.
                 (Source::Replay(_, results), _) => self.state.history.len() + 2 >= *results,
                 (_, Phase::Retrying { .. } | Phase::NeedsYou) => true,
+                _ if self.state.lists_machines() => !self.state.fleet.is_empty(),
                 _ => self.state.shown().output.found.is_some(),
             };
             screenshot.advance(ui.ctx(), settled);

@@ -25,11 +25,12 @@ pub struct Args {
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
 
-    /// The key that the host writes its results to [default: metrics-output]
+    /// The key that the host writes its results to, or a pattern with one *, such as 'report:*': then all machines are
+    /// listed, and one is opened at a click [default: metrics-output]
     #[arg(long, value_name = "KEY")]
     pub output_key: Option<String>,
 
-    /// The key that holds the raw input [default: metrics]
+    /// The key that holds the raw input; with a pattern its * stands for the same text [default: metrics, or metrics:*]
     #[arg(long, value_name = "KEY")]
     pub input_key: Option<String>,
 

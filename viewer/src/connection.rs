@@ -3,6 +3,7 @@
 
 mod backoff;
 mod fault;
+mod fleet;
 mod follow;
 mod keep;
 mod queue;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::profile::Target;
@@ -31,6 +33,8 @@ pub enum Command {
     Retry,
     /// Drop the connection.
     Disconnect,
+    /// With a pattern: look at this one of its machines, or at none.
+    Machine(Option<Box<Target>>),
 }
 
 /// The connection's thread. Dropping it ends the thread, and any `ssh` that it started.
@@ -67,7 +71,7 @@ impl Connection {
     pub fn send(&self, command: Command) {
         let generation = match command {
             Command::Connect(_) | Command::Disconnect => self.queue.begin(),
-            Command::Retry => self.queue.generation(),
+            Command::Retry | Command::Machine(_) => self.queue.generation(),
         };
         if let Some(commands) = &self.commands {
             // The thread ends with this sender only.
@@ -92,28 +96,48 @@ impl Drop for Connection {
 }
 
 /// Does what is commanded until nobody can command any more. A command ends what is under way, at whatever point that
-/// is, by dropping it. What was disconnected is kept in mind, to be connected again on demand.
+/// is, by dropping it; but a machine is opened over the connection that there is. What was disconnected is kept in mind,
+/// to be connected again on demand.
 async fn obey(mut commands: UnboundedReceiver<(Command, u64)>, clock: &Clock, mut feed: Feed, variables: &Variables) {
     let mut target: Option<Box<Target>> = None;
     let mut wanted = false;
+    let machine = watch::Sender::new(None);
     loop {
+        let next = next_command(&mut commands, &machine);
         let command = match target.as_ref().filter(|_| wanted) {
-            None => commands.recv().await,
+            None => next.await,
             Some(target) => tokio::select! {
                 biased;
-                command = commands.recv() => command,
-                never = keep::keep(target, clock, &feed, variables) => match never {},
+                command = next => command,
+                never = keep::keep(target, machine.subscribe(), clock, &feed, variables) => match never {},
             },
         };
         let Some((command, generation)) = command else { return };
         feed = feed.of(generation);
         match command {
-            Command::Connect(new) => (target, wanted) = (Some(new), true),
+            Command::Connect(new) => {
+                machine.send_replace(None);
+                (target, wanted) = (Some(new), true);
+            }
             Command::Retry => wanted = true,
+            Command::Machine(_) => {}
             Command::Disconnect => {
                 wanted = false;
                 feed.tell(Event::Phase(Phase::Idle));
             }
+        }
+    }
+}
+
+/// The next command that ends what is under way.
+async fn next_command(
+    commands: &mut UnboundedReceiver<(Command, u64)>,
+    machine: &watch::Sender<Option<Box<Target>>>,
+) -> Option<(Command, u64)> {
+    loop {
+        match commands.recv().await {
+            Some((Command::Machine(opened), _)) => drop(machine.send_replace(opened)),
+            command => return command,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod changes;
 mod document;
+mod fleet;
 mod freshness;
 mod history;
 mod host;
@@ -16,6 +17,7 @@ mod summary;
 
 pub use changes::changed_fields;
 pub use document::{Document, Unreadable};
+pub use fleet::{Column, Figures, Fleet, MOST_MACHINES, Machine, Sight, Sorting, Tally};
 pub use freshness::{Freshness, LATE_PERIODS, STALE_PERIODS, USUAL_PERIOD};
 pub use history::{History, Overall, Segment};
 pub use host::HostStatus;

@@ -4,10 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use store::{Address, Keys};
+use store::{Address, Keys, Pattern};
 
 /// The key that holds the raw input, unless another is named.
 pub const INPUT_KEY: &str = "metrics";
+
+/// The keys that hold raw input where the results are those of a pattern, unless others are named.
+pub const INPUT_KEYS: &str = "metrics:*";
 
 /// The key that holds the result, unless another is named: the one that `plugin-host dev` writes.
 pub const OUTPUT_KEY: &str = "metrics-output";
@@ -27,9 +30,9 @@ pub struct Profile {
     pub store: String,
     /// The ACL user; empty: the server's default user.
     pub username: String,
-    /// The key that holds the result; empty: [`OUTPUT_KEY`].
+    /// The key that holds the result, or a pattern of such keys; empty: [`OUTPUT_KEY`].
     pub output_key: String,
-    /// The key that holds the raw input; empty: [`INPUT_KEY`].
+    /// The key that holds the raw input; empty: [`INPUT_KEY`], or [`INPUT_KEYS`] with a pattern.
     pub input_key: String,
     /// Seconds between results; empty: what the host says, else 5.
     pub period: String,
@@ -60,10 +63,12 @@ pub struct Target {
     pub username: Option<String>,
     /// The password.
     pub secret: Secret,
-    /// The result and its companions.
+    /// The result and its companions; of a pattern as if it were a key.
     pub keys: Keys,
-    /// The raw input.
+    /// The raw input; its `*`, if there is one, stands for the same text as in the pattern.
     pub input_key: String,
+    /// The pattern, where the results of many machines are watched.
+    pub pattern: Option<Pattern>,
     /// Seconds between results, where the user has said so.
     pub period: Option<f64>,
 }
@@ -103,7 +108,8 @@ impl Profile {
         let output_key = or(&self.output_key, OUTPUT_KEY);
         let keys = Keys::of(output_key).map_err(|error| faults.push(error.to_string())).ok();
         let period = self.period().map_err(|fault| faults.push(fault)).ok().flatten();
-        let input_key = or(&self.input_key, INPUT_KEY);
+        let pattern = self.pattern(address.as_ref()).map_err(|fault| faults.push(fault)).ok().flatten();
+        let input_key = or(&self.input_key, if pattern.is_some() { INPUT_KEYS } else { INPUT_KEY });
         match (address, keys) {
             (Some(address), Some(keys)) if faults.is_empty() => Ok(Target {
                 profile: self.clone(),
@@ -113,6 +119,7 @@ impl Profile {
                 secret,
                 keys,
                 input_key: input_key.to_owned(),
+                pattern,
                 period,
             }),
             _ => Err(faults),
@@ -146,6 +153,21 @@ impl Profile {
         Ok(address)
     }
 
+    /// The pattern, if the output key is one.
+    fn pattern(&self, address: Option<&Address>) -> Result<Option<Pattern>, String> {
+        let output_key = or(&self.output_key, OUTPUT_KEY);
+        if !output_key.contains('*') {
+            return Ok(None);
+        }
+        if address.is_some_and(|address| address.file().is_some()) {
+            return Err("a SQLite file has no patterns of keys: name one output key".to_owned());
+        }
+        if self.input_key.contains('*') {
+            self.input_key.trim().parse::<Pattern>()?;
+        }
+        output_key.parse().map(Some)
+    }
+
     fn period(&self) -> Result<Option<f64>, String> {
         match self.period.trim() {
             "" => Ok(None),
@@ -154,6 +176,19 @@ impl Profile {
                 _ => Err(format!("period {text:?} is not between 0.01 and 86400 seconds")),
             },
         }
+    }
+}
+
+impl Target {
+    /// The same for one of the machines behind the pattern.
+    ///
+    /// # Errors
+    ///
+    /// There is no pattern, or the machine's output can't have companion keys.
+    pub fn machine(&self, name: &str) -> Result<Target, String> {
+        let pattern = self.pattern.as_ref().ok_or("the output key is no pattern")?;
+        let keys = Keys::of(&pattern.with(name)).map_err(|error| error.to_string())?;
+        Ok(Target { keys, input_key: self.input_key.replacen('*', name, 1), pattern: None, ..self.clone() })
     }
 }
 
@@ -233,6 +268,23 @@ mod tests {
             let through = faults(&Profile { ssh: "web".to_owned(), ..direct });
             assert!(through.contains("through SSH") && through.contains("redis://HOST:PORT"), "{through}");
         }
+    }
+
+    #[test]
+    fn a_pattern_leads_to_its_machines() {
+        let pattern = Profile { output_key: "report:*".to_owned(), ..profile() };
+        let target = pattern.target(Secret::None).unwrap();
+        assert_eq!((target.keys.status.as_str(), target.input_key.as_str()), ("{report:*}:status", "metrics:*"));
+        let machine = target.machine("web").unwrap();
+        assert_eq!(
+            (machine.keys.history.as_str(), machine.input_key.as_str()),
+            ("{report:web}:history", "metrics:web")
+        );
+        assert!(machine.machine("web").is_err() && target.machine("a}b").is_err());
+        let twice = Profile { output_key: "*:*".to_owned(), ..profile() };
+        assert!(faults(&twice).contains("more than one"));
+        let file = Profile { store: "sqlite:dev.db".to_owned(), ..pattern };
+        assert!(faults(&file).contains("SQLite"));
     }
 
     #[test]

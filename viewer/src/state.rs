@@ -3,16 +3,17 @@
 
 mod action;
 mod event;
+mod fleet;
 mod records;
 mod settings;
 mod shown;
 
 use std::path::PathBuf;
 
-use crate::model::{Document, Freshness, History, HostStatus, Moment, USUAL_PERIOD};
+use crate::model::{Document, Fleet, Freshness, History, HostStatus, Moment, USUAL_PERIOD};
 use crate::profile::{Profile, Secret, Target};
 
-pub use action::{Action, Chart, Choice, Effect, Form, Format, View};
+pub use action::{Action, Chart, Choice, Effect, Form, Format, List, View};
 pub use event::{Event, Follow, Found, Key, Phase, Progress, Step};
 pub use records::Records;
 pub use settings::{Order, Palette, Settings, Theme};
@@ -39,6 +40,14 @@ pub struct State {
     pub history: History,
     /// Past results as they came.
     pub records: Records,
+    /// With a pattern: its machines.
+    pub fleet: Fleet,
+    /// With a pattern: how many keys match it, once all were looked through.
+    matching: Option<usize>,
+    /// With a pattern: the machine that is opened.
+    opened: Option<Opened>,
+    /// How the list of machines is looked at.
+    pub list: List,
     /// The page.
     pub view: View,
     /// The user's choices.
@@ -93,6 +102,15 @@ pub struct Snapshot {
     pub frozen_at: Option<Moment>,
 }
 
+/// A machine of the pattern that is looked at by itself.
+#[derive(Debug, Clone)]
+struct Opened {
+    name: String,
+    target: Target,
+    /// What the connection tells is of it by now, not of the one before.
+    told: bool,
+}
+
 /// A sentence that goes by itself.
 #[derive(Debug, Clone)]
 struct Notice {
@@ -129,6 +147,10 @@ impl State {
             frozen: None,
             history: History::default(),
             records: Records::default(),
+            fleet: Fleet::default(),
+            matching: None,
+            opened: None,
+            list: List::default(),
             view: View::Overview,
             settings,
             form: Form::default(),
@@ -178,6 +200,7 @@ impl State {
             Phase::Authenticating => Standing::Authenticating,
             Phase::Retrying { .. } => Standing::Retrying,
             Phase::NeedsYou => Standing::NeedsYou,
+            Phase::Live(_) if self.lists_machines() => self.standing_of_fleet(now),
             Phase::Live(_) => match self.current.output.freshness(now, self.period()) {
                 Some(Freshness::Fresh | Freshness::Unconfirmed) => Standing::Live,
                 Some(Freshness::Late | Freshness::Stale) | None => Standing::Late,
@@ -199,14 +222,18 @@ impl State {
     pub fn steps(&self) -> Vec<(Step, Progress)> {
         let [ssh, reach, login] = self.connecting.clone();
         let connected = matches!(self.phase, Phase::Live(_));
-        let [key, json, fields] = if connected { self.value_steps() } else { Default::default() };
+        let [key, json, fields] = match connected {
+            false => Default::default(),
+            true if self.lists_machines() => self.fleet_steps(),
+            true => self.value_steps(),
+        };
         Step::ALL.into_iter().zip([ssh, reach, login, key, json, fields]).collect()
     }
 
     fn value_steps(&self) -> [Progress; 3] {
         let failed = |why: String, advice: &str| Progress::Failed { why, advice: advice.to_owned() };
         let waiting = Progress::default;
-        let key = self.target.as_ref().map(|target| target.keys.output.as_str()).unwrap_or_default();
+        let key = self.watched().map(|target| target.keys.output.as_str()).unwrap_or_default();
         let present = || Progress::Done(format!("{key} holds a value"));
         match &self.current.output.found {
             None => [Progress::Running(format!("reading {key}")), waiting(), waiting()],
@@ -272,6 +299,14 @@ impl State {
                     *slot = progress;
                 }
             }
+            Event::Machines(machines) => {
+                for (name, (sight, at)) in machines {
+                    self.fleet.take(&name, sight, at);
+                }
+            }
+            Event::Matching(keys) => self.matching = Some(keys),
+            Event::Opened(output_key) => self.begin_to_tell(output_key.as_deref()),
+            Event::Past(_) | Event::Look { key: Key::Output | Key::Input, .. } if !self.is_told() => {}
             Event::Past(entries) => self.take_past(entries),
             Event::Look { key: Key::Output, found, at } => self.take_output(found, at),
             Event::Look { key: Key::Input, found, at } => {
@@ -378,9 +413,10 @@ impl State {
             Action::Disconnect => return vec![Effect::Disconnect],
             Action::ToggleFreeze => self.toggle_freeze(now),
             Action::Set(settings) => {
-                self.settings = Settings { thresholds: settings.thresholds.in_order(), ..settings };
+                self.settings = settings.in_order();
                 return vec![Effect::Keep(Choice::Set(self.settings))];
             }
+            Action::Try(settings) => self.settings = settings.in_order(),
             Action::ToggleSettings => self.toggle(Over::Settings),
             Action::ToggleHelp => self.toggle(Over::Help),
             Action::ToggleExport => self.toggle(Over::Export),
@@ -391,6 +427,9 @@ impl State {
                 self.over = None;
                 return vec![Effect::Export(format, PathBuf::from(self.export_path.trim()))];
             }
+            Action::List(list) => self.list = list,
+            Action::OpenMachine(name) => return self.open_machine(name, now),
+            Action::CloseMachine => return self.close_machine(),
             Action::Replay(path) => return vec![Effect::Replay(path)],
             Action::Dismiss => self.over = None,
         }
@@ -426,11 +465,15 @@ impl State {
             place(before) == place(&target)
         });
         if !same {
-            self.current = Snapshot::default();
-            self.frozen = None;
-            self.history = History::default();
-            self.records = Records::default();
+            self.forget_results();
+            self.current.host = None;
+            self.fleet = Fleet::default();
+            self.list = List::default();
         }
+        if self.opened.take().is_some() {
+            self.forget_results();
+        }
+        self.matching = None;
         self.past = None;
         self.replayed = None;
         self.form = Form { profile: target.profile.clone(), secret: target.secret.clone() };
@@ -438,6 +481,15 @@ impl State {
         self.target = Some(target);
         self.interrupted = true;
         self.view = View::Overview;
+    }
+
+    fn forget_results(&mut self) {
+        self.current = Snapshot { host: self.current.host.take(), ..Snapshot::default() };
+        self.frozen = None;
+        self.history = History::default();
+        self.records = Records::default();
+        self.past = None;
+        self.fresh_connection = true;
     }
 
     /// Begins to show a recording, whose results are `period` seconds apart.
@@ -452,6 +504,9 @@ impl State {
     pub fn moves_in(&self, now: Moment) -> Option<f64> {
         if let Phase::Retrying { at } = self.phase {
             return Some(1.0 - (now - at).rem_euclid(1.0));
+        }
+        if self.lists_machines() {
+            return (!self.fleet.is_empty() || self.notice(now).is_some()).then_some(1.0);
         }
         let frozen = self.shown().frozen_at.is_some();
         match self.current.output.age(now) {

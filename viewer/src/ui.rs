@@ -7,6 +7,7 @@ pub mod charts;
 mod connect;
 mod cpus;
 pub mod data;
+mod fleet;
 mod gauge;
 mod heat;
 mod keys;
@@ -36,6 +37,11 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time) -> Vec<Action> {
     top::draw(ui, state, time, &mut actions);
     banner::draw(ui, state, time, &mut actions);
     match state.view {
+        View::Overview | View::History | View::Data if state.lists_machines() => {
+            egui::CentralPanel::default()
+                .frame(theme::page(ui))
+                .show(ui, |ui| fleet::page(ui, state, time, &mut actions));
+        }
         View::Overview => overview::page(ui, state, time, &mut actions),
         View::History => {
             egui::CentralPanel::default()

@@ -88,6 +88,29 @@ fn what_lies_over_the_page_opens_and_closes() {
 }
 
 #[test]
+fn settings_that_are_pulled_are_kept_once_they_are_let_go() {
+    let mut window = open(4);
+    press_command(&mut window, Key::Comma);
+    let slider = window.get_by_role_and_label(Role::Slider, "Warning from").rect();
+    window.drag_at(slider.center());
+    for step in 1..6 {
+        window.hover_at(slider.center() + eframe::egui::vec2(4.0 * step as f32, 0.0));
+        window.run_steps(1);
+    }
+    let kept = |window: &Harness<'static, Scene>| {
+        window.state().actions.iter().filter(|action| matches!(action, Action::Set(_))).count()
+    };
+    assert_eq!(kept(&window), 0);
+    window.drop_at(slider.center() + eframe::egui::vec2(20.0, 0.0));
+    window.run_steps(3);
+    assert_eq!(kept(&window), 1);
+    let state = &window.state().state;
+    assert!(wants(&window, &Action::Set(state.settings)) && state.settings != Default::default());
+    press(&mut window, Key::Escape);
+    assert_eq!(kept(&window), 1);
+}
+
+#[test]
 fn what_is_typed_into_a_field_is_no_command() {
     let mut window = open(4);
     press(&mut window, Key::Num4);

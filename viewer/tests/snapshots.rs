@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use egui_kittest::{SnapshotOptions, SnapshotResults};
 use serde_json::json;
-use support::{Look, Scene, at, connected, document, look, result, watching, window};
-use viewer::model::{Document, Moment};
+use support::{Look, Scene, at, connected, document, look, machine, machines, result, watching, window};
+use viewer::model::{Column, Document, Figures, Moment, Sight, Sorting};
 use viewer::profile::{Profile, Secret};
 use viewer::state::{Event, Found, Key, Over, Palette, Phase, Progress, Settings, State, Step, Theme, View};
 use viewer::ui::Time;
@@ -180,4 +180,32 @@ fn a_first_document_of_another_kind_is_drawn() {
         state.apply(Event::Look { key: Key::Output, found, at: Moment(0.0) });
     });
     draw([("other-fields".to_owned(), state, at(2.0), Look::default())]);
+}
+
+#[test]
+fn machines_of_a_pattern() {
+    let odd = |state: &mut State| {
+        let seen = [(machine(2), (Sight::Found(Err("the value isn't JSON: expected value".to_owned())), Moment(0.0)))];
+        state.apply(Event::Machines(seen.into()));
+        state.list.chosen = Some(machine(4));
+    };
+    let hottest = |state: &mut State| state.list.sorting = Sorting { column: Column::Hottest, reversed: false };
+    // Half of them have had no result for a while.
+    let stale = |state: &mut State| {
+        let fresh = (0..6).map(|number| {
+            let figures = Figures::of(&document(&result(16, 90 + number)));
+            (machine(number), (Sight::Written(Ok(figures)), Moment(39.0)))
+        });
+        state.apply(Event::Machines(fresh.collect()));
+        state.list.sorting = Sorting { column: Column::Age, reversed: false };
+    };
+    let small = || Look { size: [520.0, 600.0], ..Look::default() };
+    draw([
+        ("machines".to_owned(), with(machines(8), odd), at(1.0), Look::default()),
+        ("machines-1000".to_owned(), with(machines(1_000), hottest), at(1.0), Look::default()),
+        ("machines-stale".to_owned(), with(machines(12), stale), at(40.0), Look::default()),
+        ("machines-light".to_owned(), with(with(machines(40), hottest), light), at(1.0), Look::default()),
+        ("machines-narrow".to_owned(), machines(40), at(1.0), small()),
+        ("machines-none".to_owned(), machines(0), at(1.0), Look::default()),
+    ]);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::backoff::Backoff;
+use super::follow::Opened;
 use super::queue::Feed;
 use super::session::{Ending, Session};
 use super::ssh::Variables;
@@ -18,11 +19,17 @@ use crate::state::{Event, Phase};
 const LOOK_AT_CLOCK: Duration = Duration::from_millis(500);
 
 /// Connects and stays connected. It ends by being dropped, which ends everything that it started.
-pub(super) async fn keep(target: &Target, clock: &Clock, feed: &Feed, variables: &Variables) -> Infallible {
+pub(super) async fn keep(
+    target: &Target,
+    machine: Opened,
+    clock: &Clock,
+    feed: &Feed,
+    variables: &Variables,
+) -> Infallible {
     let mut backoff = Backoff::new();
     let push = Cell::new(true);
     loop {
-        match (Session { target, feed, clock, variables, push: &push }).run().await {
+        match (Session { target, machine: &machine, feed, clock, variables, push: &push }).run().await {
             Ending::Broken { lived } => pause(backoff.pause(lived), clock, feed).await,
             Ending::NeedsYou => {
                 feed.tell(Event::Phase(Phase::NeedsYou));

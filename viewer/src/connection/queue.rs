@@ -1,9 +1,10 @@
 //! What has happened and was not taken in yet: bounded, however long the window isn't drawn.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::model::{Moment, Sight};
 use crate::state::{Event, Found, Key, Phase};
 
 /// The most events that wait: more than five hours at one result in 5 s.
@@ -93,6 +94,17 @@ impl Waiting {
                 |waiting| matches!(waiting, Event::Step(..) | Event::Phase(_)),
                 |waiting| matches!(waiting, Event::Phase(Phase::Live(_)) | Event::Look { .. } | Event::Past(_)),
             ),
+            // Of each machine the newest state counts.
+            Event::Machines(_) => {
+                if let Some(Event::Machines(waiting)) = self.events.back_mut()
+                    && let Event::Machines(new) = event
+                {
+                    self.bytes -= bytes_of(waiting);
+                    waiting.extend(new);
+                    self.bytes += bytes_of(waiting);
+                    return;
+                }
+            }
             _ => {}
         }
         self.bytes += bytes(&event);
@@ -100,7 +112,7 @@ impl Waiting {
         // The oldest results go first, as they do from the history; the gap that they leave is drawn as one.
         while self.events.len() > 1 && (self.events.len() > MOST_EVENTS || self.bytes > MOST_BYTES) {
             let before = self.events.len() - 1;
-            let heavy = |event: &Event| matches!(event, Event::Look { .. } | Event::Past(_));
+            let heavy = |event: &Event| matches!(event, Event::Look { .. } | Event::Past(_) | Event::Machines(_));
             let place = self.events.iter().take(before).position(heavy).unwrap_or(0);
             self.remove(place);
         }
@@ -128,8 +140,13 @@ fn bytes(event: &Event) -> usize {
     match event {
         Event::Look { found: Found::Document(document), .. } => document.bytes().len(),
         Event::Past(entries) => entries.iter().map(|(_, document)| document.bytes().len()).sum(),
+        Event::Machines(machines) => bytes_of(machines),
         _ => 0,
     }
+}
+
+fn bytes_of(machines: &BTreeMap<String, (Sight, Moment)>) -> usize {
+    machines.keys().map(|name| name.len() + size_of::<(String, Sight, Moment)>()).sum()
 }
 
 impl fmt::Debug for Feed {
@@ -141,7 +158,7 @@ impl fmt::Debug for Feed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Document, Moment};
+    use crate::model::Document;
     use crate::state::{Follow, Progress, Step};
 
     fn look(key: Key, text: &str) -> Event {
@@ -189,6 +206,18 @@ mod tests {
         assert_eq!(left.last(), Some(&look(Key::Output, "9999")));
         let large = "x".repeat(1 << 20);
         assert!(after((0..40).map(|_| look(Key::Output, &large))).len() <= 16);
+    }
+
+    #[test]
+    fn machines_wait_together_each_once() {
+        let seen = |names: std::ops::Range<u32>, at: f64| {
+            let machine = |name: u32| (name.to_string(), (Sight::Gone, Moment(at)));
+            Event::Machines(names.map(machine).collect())
+        };
+        let waiting = after((0..100_000).map(|turn| seen(0..2, f64::from(turn))).chain([seen(1..3, 1e6)]));
+        let [Event::Machines(machines)] = waiting.as_slice() else { panic!("{} events", waiting.len()) };
+        let times: Vec<f64> = machines.values().map(|(_, at)| at.0).collect();
+        assert_eq!(times, [99_999.0, 1e6, 1e6]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use store::{Access, Cause, Credentials, Error, Options, Password, Store, Watch};
 use tokio::time::Instant;
 
 use super::fault::{Fault, Then};
-use super::follow::{FIRST_ANSWER_WITHIN, HEARTBEAT, Live, asleep};
+use super::follow::{FIRST_ANSWER_WITHIN, HEARTBEAT, Live, Opened, asleep};
 use super::queue::Feed;
 use super::ssh::{Ssh, Variables};
 use crate::clock::Clock;
@@ -24,6 +24,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// A connection to be.
 pub(super) struct Session<'a> {
     pub target: &'a Target,
+    /// With a pattern: the machine that is opened.
+    pub machine: &'a Opened,
     pub feed: &'a Feed,
     pub clock: &'a Clock,
     pub variables: &'a Variables,
@@ -58,7 +60,11 @@ impl Session<'_> {
         let follow = if live.watch.is_some() { Follow::Push } else { Follow::Poll };
         self.feed.tell(Event::Phase(Phase::Live(follow)));
         let began = Instant::now();
-        let error = match self.follow(&mut live).await {
+        let followed = match &self.target.pattern {
+            Some(pattern) => self.follow_fleet(&mut live, pattern).await,
+            None => self.follow(&mut live).await,
+        };
+        let error = match followed {
             Ok(never) => match never {},
             Err(error) => error,
         };
@@ -142,7 +148,8 @@ impl Session<'_> {
             }
         };
         self.done_before(Step::Key, &through, &address);
-        Ok(Live { store, watch, told: Default::default(), host_period: None })
+        let (machine, opened, slept) = (None, self.machine.clone(), self.clock.slept());
+        Ok(Live { store, watch, machine, opened, told: Default::default(), host_period: None, slept })
     }
 
     /// Tells that the steps before `step` are done.
@@ -178,7 +185,11 @@ impl Session<'_> {
         let store = Store::with(self.target.address.clone(), options);
         let keys = [&self.target.keys.output, &self.target.input_key, &self.target.keys.status];
         if self.push.get() {
-            match store.watch(&keys.map(String::as_str)).await {
+            let watch = match &self.target.pattern {
+                Some(pattern) => store.watch_prefix(&pattern.prefix).await,
+                None => store.watch(&keys.map(String::as_str)).await,
+            };
+            match watch {
                 Ok(watch) => return Ok((store, Some(watch))),
                 Err(error) if matches!(error.cause, Cause::Unsupported(_)) => self.push.set(false),
                 Err(error) => return Err(error),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::settings::Settings;
-use crate::model::natural;
+use crate::model::{Sorting, natural};
 use crate::profile::{Profile, Secret, Target};
 
 /// What the user wants.
@@ -29,12 +29,20 @@ pub enum Action {
     ToggleFreeze,
     /// Other choices.
     Set(Settings),
+    /// Other choices for now, that are not to be kept.
+    Try(Settings),
     /// Open or close the settings.
     ToggleSettings,
     /// Show only fields that contain this text.
     Search(String),
     /// How the history is looked at.
     Chart(Chart),
+    /// How the list of machines is looked at.
+    List(List),
+    /// Look at one machine of the list.
+    OpenMachine(String),
+    /// Go back to the list.
+    CloseMachine,
     /// Show the help, or close it.
     ToggleHelp,
     /// Open or close the export dialog.
@@ -96,6 +104,17 @@ impl Default for Chart {
     }
 }
 
+/// How the list of machines is looked at.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct List {
+    /// The text that names must contain.
+    pub search: String,
+    /// The order.
+    pub sorting: Sorting,
+    /// The machine that Enter opens.
+    pub chosen: Option<String>,
+}
+
 /// The form of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -144,6 +163,8 @@ pub enum Effect {
     Disconnect,
     /// Keep this beyond the end.
     Keep(Choice),
+    /// Have everything told of this machine of the pattern, or of none.
+    Machine(Option<Box<Target>>),
     /// Write an export.
     Export(Format, PathBuf),
     /// Play a recorded file.

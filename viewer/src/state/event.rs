@@ -1,6 +1,8 @@
 //! What the connection tells.
 
-use crate::model::{Document, Moment, Unreadable};
+use std::collections::BTreeMap;
+
+use crate::model::{Document, Moment, Sight, Unreadable};
 
 /// One thing that happened, with the time where that matters.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +22,12 @@ pub enum Event {
     },
     /// Results from before, oldest first, from the store's history.
     Past(Vec<(Moment, Document)>),
+    /// What was seen of machines, by their names, and when.
+    Machines(BTreeMap<String, (Sight, Moment)>),
+    /// So many keys match the pattern.
+    Matching(usize),
+    /// With a pattern: looks at output and input are from now on those of the machine with this output key.
+    Opened(Option<String>),
 }
 
 /// A key that is watched.

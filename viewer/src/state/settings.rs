@@ -18,6 +18,13 @@ pub struct Settings {
     pub order: Order,
 }
 
+impl Settings {
+    /// The same with thresholds in order.
+    pub(super) fn in_order(self) -> Settings {
+        Settings { thresholds: self.thresholds.in_order(), ..self }
+    }
+}
+
 /// The colours of the levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

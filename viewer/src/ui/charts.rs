@@ -235,7 +235,7 @@ fn said(field: &str, number: f64) -> String {
 }
 
 /// A text in one line of at most this width, cut with `…`.
-fn elided(painter: &Painter, text: &str, font: FontId, color: Color32, width: f32) -> Arc<Galley> {
+pub(super) fn elided(painter: &Painter, text: &str, font: FontId, color: Color32, width: f32) -> Arc<Galley> {
     let mut job = LayoutJob::single_section(text.to_owned(), TextFormat::simple(font, color));
     job.wrap = TextWrapping::truncate_at_width(width.max(0.0));
     painter.layout_job(job)

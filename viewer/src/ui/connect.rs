@@ -4,7 +4,7 @@ use eframe::egui::{self, RichText, TextEdit};
 
 use super::theme::{Colors, card};
 use super::{steps, theme};
-use crate::profile::{INPUT_KEY, OUTPUT_KEY, Profile, STORE_BEHIND_SSH, Secret};
+use crate::profile::{INPUT_KEY, INPUT_KEYS, OUTPUT_KEY, Profile, STORE_BEHIND_SSH, Secret};
 use crate::state::{Action, Phase, State};
 
 /// Draws the page.
@@ -74,8 +74,13 @@ fn form(ui: &mut egui::Ui, state: &State, colors: &Colors, actions: &mut Vec<Act
         field("SSH host", &mut profile.ssh, "none", "An alias or host, as for the command ssh. Your ssh connects.");
         let address = if profile.ssh.trim().is_empty() { "redis://HOST:PORT or sqlite:PATH" } else { STORE_BEHIND_SSH };
         field("Store", &mut profile.store, address, "With an SSH host: the address as that host sees it.");
-        field("Output key", &mut profile.output_key, OUTPUT_KEY, "The key that the host writes results to.");
-        field("Input key", &mut profile.input_key, INPUT_KEY, "The key that holds the raw input.");
+        let output = "The key that the host writes results to, or a pattern with one *: report:* lists all machines.";
+        field("Output key", &mut profile.output_key, OUTPUT_KEY, output);
+        let (input, key) = match profile.output_key.contains('*') {
+            true => ("The keys of the raw input: their * stands for the same text.", INPUT_KEYS),
+            false => ("The key that holds the raw input.", INPUT_KEY),
+        };
+        field("Input key", &mut profile.input_key, key, input);
         field("User", &mut profile.username, "the server's default", "The Redis ACL user.");
         field("Period", &mut profile.period, "the host's, else 5", "Seconds between results.");
         field("Name", &mut profile.name, "for the list of saved ones", "What it is saved as.");

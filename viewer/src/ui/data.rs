@@ -24,8 +24,8 @@ pub fn page(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Act
     let side_by_side = room.x >= 900.0;
     let each = if side_by_side { vec2((room.x - 8.0) / 2.0, room.y) } else { vec2(room.x, room.y.max(700.0) / 2.0) };
     let sides = [
-        (Side::Result, &snapshot.output, state.target.as_ref().map(|target| target.keys.output.as_str())),
-        (Side::Input, &snapshot.input, state.target.as_ref().map(|target| target.input_key.as_str())),
+        (Side::Result, &snapshot.output, state.watched().map(|target| target.keys.output.as_str())),
+        (Side::Input, &snapshot.input, state.watched().map(|target| target.input_key.as_str())),
     ];
     let draw = |ui: &mut egui::Ui| {
         for (side, shown, key) in sides {

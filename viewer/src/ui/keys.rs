@@ -2,22 +2,24 @@
 
 use eframe::egui::{self, Key, KeyboardShortcut, Modifiers};
 
-use crate::state::{Action, Chart, Order, Over, Settings, State, View};
+use crate::model::{Column, Sorting};
+use crate::state::{Action, Chart, List, Order, Over, Settings, State, View};
 
 /// A key, and what it does in words.
-pub const LIST: [(&str, &str); 13] = [
+pub const LIST: [(&str, &str); 14] = [
     ("1 2 3 4", "Overview, History, Data, Connection"),
     ("space", "freeze what is shown, or go on"),
     ("L", "history: follow what comes"),
-    ("H", "hottest CPUs first, or by number"),
+    ("H", "hottest first, or by number or name"),
+    ("Up, Down, Enter", "machines: choose one, open it"),
     ("F5", "connect again now"),
-    ("Ctrl+F", "search the data"),
+    ("Ctrl+F", "search the data, or the machines"),
     ("Ctrl+E", "export"),
     ("Ctrl+comma", "settings"),
     ("Ctrl+plus, Ctrl+minus, Ctrl+0", "larger, smaller, as it was"),
     ("Tab, Shift+Tab, Enter", "go to the next or last, press it"),
     ("F1", "this list"),
-    ("Escape", "close what lies over the page"),
+    ("Escape", "close what lies over the page, go back to all machines"),
     ("Ctrl+Q", "end"),
 ];
 
@@ -33,10 +35,13 @@ pub fn read(ctx: &egui::Context, state: &State, actions: &mut Vec<Action>) {
                 actions.push(action);
             }
         };
-        if state.view != View::Data {
+        let lists = state.lists_machines();
+        if state.view != View::Data && !lists {
             on(command(Key::F), Action::Show(View::Data));
         }
-        on(command(Key::E), Action::ToggleExport);
+        if !lists {
+            on(command(Key::E), Action::ToggleExport);
+        }
         on(command(Key::Comma), Action::ToggleSettings);
         on(KeyboardShortcut::new(Modifiers::NONE, Key::F1), Action::ToggleHelp);
         on(KeyboardShortcut::new(Modifiers::NONE, Key::F5), Action::Retry);
@@ -46,14 +51,24 @@ pub fn read(ctx: &egui::Context, state: &State, actions: &mut Vec<Action>) {
         if typing || state.over == Some(Over::Export) {
             return;
         }
+        if state.machine().is_some() {
+            on(KeyboardShortcut::new(Modifiers::NONE, Key::Escape), Action::CloseMachine);
+        }
         for (key, view) in [Key::Num1, Key::Num2, Key::Num3, Key::Num4].into_iter().zip(View::ALL) {
             on(KeyboardShortcut::new(Modifiers::NONE, key), Action::Show(view));
         }
-        if !focused {
+        if !focused && !lists {
             on(KeyboardShortcut::new(Modifiers::NONE, Key::Space), Action::ToggleFreeze);
         }
         let live = Chart { live: true, ..state.chart.clone() };
         on(KeyboardShortcut::new(Modifiers::NONE, Key::L), Action::Chart(live));
+        if lists {
+            let by_name = state.list.sorting.column == Column::Name;
+            let column = if by_name { Column::Hottest } else { Column::Name };
+            let sorting = Sorting { column, reversed: false };
+            on(KeyboardShortcut::new(Modifiers::NONE, Key::H), Action::List(List { sorting, ..state.list.clone() }));
+            return;
+        }
         let order = if state.settings.order == Order::Hottest { Order::Number } else { Order::Hottest };
         let settings = Settings { order, ..state.settings };
         on(KeyboardShortcut::new(Modifiers::NONE, Key::H), Action::Set(settings));

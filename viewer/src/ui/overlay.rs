@@ -40,11 +40,15 @@ fn help(ui: &mut egui::Ui, colors: &Colors) {
 fn settings(ui: &mut egui::Ui, before: &Settings, colors: &Colors, actions: &mut Vec<Action>) {
     ui.label(RichText::new("Settings").heading().color(colors.text));
     let mut settings = *before;
+    // While a slider is pulled, each frame has other settings; kept are those where it is let go.
+    let (mut pulled, mut let_go) = (false, false);
     egui::Grid::new("settings").num_columns(2).spacing([18.0, 8.0]).show(ui, |ui| {
         let Thresholds { warning, critical } = &mut settings.thresholds;
         for (name, percent) in [("Warning from", warning), ("Critical from", critical)] {
             let label = ui.label(RichText::new(name).color(colors.text));
-            ui.add(Slider::new(percent, 0.0..=100.0).suffix(" %").step_by(1.0)).labelled_by(label.id);
+            let slider = ui.add(Slider::new(percent, 0.0..=100.0).suffix(" %").step_by(1.0)).labelled_by(label.id);
+            pulled |= slider.dragged();
+            let_go |= slider.drag_stopped();
             ui.end_row();
         }
         ui.label(RichText::new("Colours").color(colors.text));
@@ -67,7 +71,9 @@ fn settings(ui: &mut egui::Ui, before: &Settings, colors: &Colors, actions: &mut
         });
         ui.end_row();
     });
-    if settings != *before {
+    if pulled && settings != *before {
+        actions.push(Action::Try(settings));
+    } else if let_go || settings != *before {
         actions.push(Action::Set(settings));
     }
 }

@@ -63,7 +63,7 @@ fn figures(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors) {
 fn nothing(ui: &mut egui::Ui, state: &State, colors: &Colors, actions: &mut Vec<Action>) {
     ui.add_space(ui.available_height() * 0.3);
     ui.vertical_centered(|ui| {
-        let (words, button) = match &state.target {
+        let (words, button) = match state.watched() {
             None => ("Nothing is connected.".to_owned(), "Connect…"),
             Some(target) => {
                 (format!("Nothing has been read from key {:?} yet.", target.keys.output), "Why not connected?")

@@ -4,7 +4,7 @@ use eframe::egui::{self, RichText, vec2};
 
 use super::theme::Colors;
 use super::{Time, bars, sign, theme};
-use crate::model::{HostStatus, Level};
+use crate::model::{HostStatus, Level, printable};
 use crate::state::{Action, Follow, Phase, Standing, State, View};
 
 /// Draws the bar.
@@ -14,7 +14,15 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Act
         ui.add_space(3.0);
         ui.horizontal_wrapped(|ui| {
             let title = state.target.as_ref().map_or("plugin-viewer".to_owned(), |target| target.profile.title());
-            ui.label(RichText::new(title).heading().color(colors.text));
+            match state.machine() {
+                Some(machine) => {
+                    ui.label(RichText::new(printable(machine)).heading().color(colors.text));
+                    ui.label(RichText::new(title).color(colors.weak));
+                }
+                None => {
+                    ui.label(RichText::new(title).heading().color(colors.text));
+                }
+            }
             standing(ui, state, time, &colors, actions);
             age(ui, state, time, &colors);
             if let Some(host) = &state.shown().host {
@@ -22,21 +30,24 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Act
             }
         });
         ui.horizontal_wrapped(|ui| {
-            for (number, view) in View::ALL.into_iter().enumerate() {
-                let button = ui.selectable_label(state.view == view, name(view));
-                if button.on_hover_text(format!("key {}", number + 1)).clicked() {
-                    actions.push(Action::Show(view));
+            if state.machine().is_some() {
+                if ui.selectable_label(false, "Machines").on_hover_text("go back to all: Escape").clicked() {
+                    actions.push(Action::CloseMachine);
                 }
+                ui.separator();
             }
+            pages(ui, state, actions);
             ui.separator();
             let frozen = state.shown().frozen_at.is_some();
-            let buttons = [
+            let of_results = [
                 (frozen, if frozen { "Go on" } else { "Freeze" }, "space bar", Action::ToggleFreeze),
                 (false, "Export…", "Ctrl+E", Action::ToggleExport),
-                (false, "Settings…", "Ctrl+comma", Action::ToggleSettings),
-                (false, "Keys", "F1", Action::ToggleHelp),
             ];
-            for (selected, words, key, action) in buttons {
+            let always =
+                [(false, "Settings…", "Ctrl+comma", Action::ToggleSettings), (false, "Keys", "F1", Action::ToggleHelp)];
+            for (selected, words, key, action) in
+                of_results.into_iter().filter(|_| !state.lists_machines()).chain(always)
+            {
                 if ui.selectable_label(selected, words).on_hover_text(key).clicked() {
                     actions.push(action);
                 }
@@ -44,6 +55,20 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Act
         });
         ui.add_space(3.0);
     });
+}
+
+fn pages(ui: &mut egui::Ui, state: &State, actions: &mut Vec<Action>) {
+    for (number, view) in View::ALL.into_iter().enumerate() {
+        // The list stands where otherwise the first three are.
+        let (words, selected) = match (state.lists_machines(), view) {
+            (true, View::Overview) => ("Machines", state.view != View::Connection),
+            (true, View::History | View::Data) => continue,
+            _ => (name(view), state.view == view),
+        };
+        if ui.selectable_label(selected, words).on_hover_text(format!("key {}", number + 1)).clicked() {
+            actions.push(Action::Show(view));
+        }
+    }
 }
 
 /// A page's name.
@@ -85,6 +110,9 @@ fn standing(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors, acti
 }
 
 fn age(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors) {
+    if state.lists_machines() {
+        return;
+    }
     let shown = state.shown();
     let Some(age) = shown.output.age(state.time(time.now)) else { return };
     let freshness = state.freshness(time.now);

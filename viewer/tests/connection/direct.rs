@@ -158,6 +158,39 @@ fn of_large_results_fewer_are_read_at_the_start() {
 }
 
 #[test]
+fn what_others_add_to_the_history_hides_nothing_of_it() {
+    let server = RedisServer::start();
+    let writer = Writer::on(&server);
+    writer.commit(1);
+    let client = redis::Client::open(server.url()).unwrap();
+    let add = redis::cmd("XADD").arg(&writer.keys.history).arg("*").arg("other").arg("x").to_owned();
+    add.exec(&mut client.get_connection().unwrap()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(2));
+    writer.commit(2);
+    let mut seen = direct(&server.url());
+    seen.until_live();
+    assert_eq!(seen.state.history.len(), 2);
+}
+
+#[test]
+fn what_is_too_large_is_not_read_to_find_that_out() {
+    let server = RedisServer::start();
+    let writer = Writer::on(&server);
+    writer.wait(writer.store.write("out", &vec![b'x'; 40 << 20]));
+    let client = redis::Client::open(server.url()).unwrap();
+    let sent = || {
+        let stats: String = redis::cmd("INFO").arg("stats").query(&mut client.get_connection().unwrap()).unwrap();
+        let line = stats.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:")).unwrap();
+        line.trim().parse::<u64>().unwrap()
+    };
+    let before = sent();
+    let mut seen = direct(&server.url());
+    seen.until_live();
+    assert!(matches!(seen.found(Key::Output), Some(Found::Refused(why)) if why.contains("41943040")));
+    assert!(sent() - before < 1 << 20);
+}
+
+#[test]
 fn a_redis_that_is_away_is_tried_again() {
     let mut server = RedisServer::options().appendonly().start();
     let writer = Writer::on(&server);

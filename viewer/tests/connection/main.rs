@@ -6,6 +6,7 @@
 mod sshd;
 
 mod direct;
+mod fleet;
 mod prompts;
 mod refused;
 mod seen;

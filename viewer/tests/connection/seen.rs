@@ -10,7 +10,7 @@ use store::{Address, Commit, Credentials, Keys, Store};
 use viewer::clock::Clock;
 use viewer::connection::{Command, Connection, Variables};
 use viewer::profile::{Profile, Secret, Target};
-use viewer::state::{Event, Found, Key, Phase, Progress, Settings, State, Step};
+use viewer::state::{Action, Effect, Event, Found, Key, Phase, Progress, Settings, State, Step};
 
 /// How long something may take that has to happen, on a machine that runs many tests at once.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -55,6 +55,15 @@ impl Seen {
 
     pub fn send(&mut self, command: Command) {
         self.connection.send(command);
+    }
+
+    /// Does what the user wants to the state, and to the connection what follows of it.
+    pub fn act(&mut self, action: Action) {
+        for effect in self.state.act(action, self.clock.now()) {
+            if let Effect::Machine(machine) = effect {
+                self.connection.send(Command::Machine(machine));
+            }
+        }
     }
 
     /// Takes in what is told until `holds` does.
@@ -160,6 +169,11 @@ impl Writer {
 
     pub fn on(server: &RedisServer) -> Writer {
         Writer::of(&server.url())
+    }
+
+    /// The same for another output.
+    pub fn to(self, output: &str) -> Writer {
+        Writer { keys: Keys::of(output).unwrap(), ..self }
     }
 
     pub fn wait<T>(&self, future: impl Future<Output = Result<T, store::Error>>) -> T {

@@ -5,7 +5,7 @@
 use egui_kittest::Harness;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
-use viewer::model::{Document, Moment};
+use viewer::model::{Document, Figures, Moment, Sight};
 use viewer::profile::{Profile, Secret};
 use viewer::state::{Action, Event, Follow, Found, Key, Phase, Progress, Settings, State, Step};
 use viewer::ui::{self, Time};
@@ -39,11 +39,15 @@ pub fn result(cpus: usize, tick: usize) -> Value {
 
 /// A viewer that was asked to look at a Redis, and has connected.
 pub fn connected() -> State {
+    connected_to("metrics-output")
+}
+
+fn connected_to(output_key: &str) -> State {
     let mut state = State::new(Settings::default(), Vec::new(), "/tmp/export.csv".to_owned());
     let profile = Profile {
         name: "web".to_owned(),
         ssh: "web".to_owned(),
-        output_key: "metrics-output".to_owned(),
+        output_key: output_key.to_owned(),
         ..Profile::default()
     };
     state.watch(profile.target(Secret::None).unwrap());
@@ -80,6 +84,39 @@ pub fn watching(cpus: usize, ticks: usize) -> State {
     });
     look(&mut state, Key::Input, &input, 0.0);
     state
+}
+
+/// A viewer of a pattern that has seen so many machines of 16 CPUs, each with 40 results, the last ones within the
+/// period before 0.
+pub fn machines(count: usize) -> State {
+    let mut state = connected_to("report:*");
+    let status = json!({
+        "state": "running", "handler": "handler", "period": 5.0, "calls": 123_456, "failures": 0,
+        "plugin": {"name": "metrics", "version": "0.1.0", "sha256": "ab".repeat(32), "abi": 1},
+        "last_call_us": 31.2, "host_version": "0.1.0",
+    });
+    look(&mut state, Key::Status, &status, -1.0);
+    for tick in 0..40 {
+        let seen = (0..count).map(|number| {
+            let mut value = result(16, tick + number * 7);
+            // Some are busier than others.
+            for cpu in 0..16 {
+                let share = 0.3 + 0.7 * (number * 31 % 17) as f64 / 16.0;
+                value[format!("avg-util-cpu{cpu}-60sec")] = json!(load(cpu, tick + number * 7) * share);
+            }
+            value["percent-memory-cache"] = json!(10.0 + (number * 13 % 40) as f64);
+            let at = (tick as f64 - 39.0) * 5.0 - (number * 7 % 50) as f64 / 10.0;
+            (machine(number), (Sight::Written(Ok(Figures::of(&document(&value)))), Moment(at)))
+        });
+        state.apply(Event::Machines(seen.collect()));
+    }
+    state.apply(Event::Matching(count));
+    state
+}
+
+/// A machine's name.
+pub fn machine(number: usize) -> String {
+    format!("{}-{}", ["web", "db", "cache"][number % 3], number / 3 + 1)
 }
 
 /// A frame's time, `seconds` after the newest result of [`watching`].
