@@ -5,8 +5,8 @@ const SLOTS: u16 = 16384;
 
 /// An output key and its companion keys, all in the same Redis Cluster slot.
 ///
-/// For the output key `out` they are `{out}:env`, `{out}:history`, `{out}:status` and `{out}:dead`. An output key that has a hash
-/// tag of its own, such as `a{b}`, gets `a{b}:env` and so on.
+/// For the output key `out` they are `{out}:env`, `{out}:history`, `{out}:status`, `{out}:dead` and `{out}:lease`. An output
+/// key that has a hash tag of its own, such as `a{b}`, gets `a{b}:env` and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Keys {
     /// The newest result.
@@ -19,6 +19,8 @@ pub struct Keys {
     pub status: String,
     /// The events that were set aside: a stream.
     pub dead: String,
+    /// Who may write, with a time to live.
+    pub lease: String,
 }
 
 /// Why an output key can't have companion keys.
@@ -64,18 +66,25 @@ impl Keys {
             history: format!("{stem}:history"),
             status: format!("{stem}:status"),
             dead: format!("{stem}:dead"),
+            lease: format!("{stem}:lease"),
         })
     }
 
-    /// The same keys for one of several consumers that write the same output: each has an env of its own.
+    /// The same keys for one of several consumers that write the same output: each has an env and a lease of its own.
     #[must_use]
     pub fn of_consumer(mut self, name: &str) -> Keys {
         self.env = format!("{}:{name}", self.env);
+        self.lease = format!("{}:{name}", self.lease);
         self
     }
 
     /// All of them.
-    pub fn all(&self) -> [&str; 5] {
+    pub fn all(&self) -> [&str; 6] {
+        [&self.output, &self.env, &self.history, &self.status, &self.dead, &self.lease]
+    }
+
+    /// Those that hold what was committed or said: all but the lease, which is its holder's to give up.
+    pub(crate) fn contents(&self) -> [&str; 5] {
         [&self.output, &self.env, &self.history, &self.status, &self.dead]
     }
 }

@@ -1,6 +1,7 @@
 //! The store in a Redis server: one command per operation, and one script for the commit.
 
 mod group;
+mod lease;
 mod many;
 mod values;
 
@@ -70,8 +71,7 @@ impl Redis {
         let mut set = cmd("SET");
         set.arg(key).arg(bytes);
         if let Some(time_to_live) = time_to_live {
-            let milliseconds = i64::try_from(time_to_live.as_millis()).unwrap_or(LONGEST);
-            set.arg("PX").arg(milliseconds.clamp(1, LONGEST));
+            set.arg("PX").arg(milliseconds(time_to_live));
         }
         self.connection.use_for(key, async |server| set.exec_async(server).await).await
     }
@@ -95,9 +95,14 @@ impl Redis {
 
     pub async fn forget(&self, keys: &Keys) -> Outcome<()> {
         let mut unlink = cmd("DEL");
-        unlink.arg(&keys.all()[..]);
+        unlink.arg(&keys.contents()[..]);
         self.connection.use_for(&keys.output, async |server| unlink.exec_async(server).await).await
     }
+}
+
+/// A time to live as Redis takes it.
+fn milliseconds(time_to_live: Duration) -> i64 {
+    i64::try_from(time_to_live.as_millis()).unwrap_or(LONGEST).clamp(1, LONGEST)
 }
 
 /// The script with what a commit gives it.

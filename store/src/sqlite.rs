@@ -1,5 +1,7 @@
 //! The store in a SQLite file: a table of keys and one of streams, one transaction per operation.
 
+mod lease;
+
 mod fault;
 mod file;
 mod tables;
@@ -122,7 +124,7 @@ impl Sqlite {
     pub async fn forget(&self, keys: &Keys) -> Outcome<()> {
         let keys = keys.clone();
         self.writing(move |transaction| {
-            for key in keys.all() {
+            for key in keys.contents() {
                 tables::remove(transaction, key)?;
             }
             Ok(())

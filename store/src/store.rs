@@ -1,5 +1,7 @@
 //! The one type that callers see: every operation, told to the backend that the address names.
 
+mod lease;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -406,7 +408,8 @@ impl Store {
         self.told(outcome, || format!("read history {:?}", keys.history))
     }
 
-    /// Removes the output and its companion keys, so that the next commit starts from sequence 0.
+    /// Removes the output and its companion keys, so that the next commit starts from sequence 0. A lease stays its
+    /// holder's.
     ///
     /// # Errors
     ///

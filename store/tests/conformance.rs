@@ -61,4 +61,11 @@ everywhere! {
     a_forgotten_output_starts_from_sequence_zero
     errors_name_action_key_and_store
     clones_and_tasks_share_a_store
+    of_two_that_ask_for_a_lease_one_holds_it
+    a_lease_that_is_extended_stays_and_one_that_is_not_runs_out
+    a_lease_is_given_up_by_its_holder_alone
+    a_lease_that_nobody_would_see_end_is_taken
+    a_wrong_typed_lease_is_an_error_and_stays
+    a_forgotten_output_leaves_its_lease
+    consumers_have_leases_of_their_own
 }

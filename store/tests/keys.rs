@@ -33,6 +33,7 @@ fn an_output_without_a_tag_is_put_in_braces() {
     let keys = Keys::of("out").unwrap();
     assert_eq!([keys.output, keys.env], ["out", "{out}:env"]);
     assert_eq!([keys.history, keys.status], ["{out}:history", "{out}:status"]);
+    assert_eq!([keys.dead, keys.lease], ["{out}:dead", "{out}:lease"]);
     assert_eq!(Keys::of("a{b").unwrap().env, "{a{b}:env");
 }
 
@@ -41,6 +42,13 @@ fn an_output_with_a_tag_of_its_own_is_extended() {
     for output in ["a{b}", "{a}", "a}{b}", "{a}{}", "{{}"] {
         assert_eq!(Keys::of(output).unwrap().env, format!("{output}:env"));
     }
+}
+
+#[test]
+fn a_consumers_env_and_lease_are_its_own() {
+    let (all, one) = (Keys::of("out").unwrap(), Keys::of("out").unwrap().of_consumer("a"));
+    assert_eq!([&one.env, &one.lease], ["{out}:env:a", "{out}:lease:a"]);
+    assert_eq!([one.output, one.history, one.status, one.dead], [all.output, all.history, all.status, all.dead]);
 }
 
 #[test]
@@ -58,7 +66,7 @@ proptest! {
     fn companions_share_the_outputs_slot(output in "[{}a-cß:]{1,8}|\\PC{1,20}") {
         if let Ok(keys) = Keys::of(&output) {
             prop_assert_eq!(&keys.output, &output);
-            for companion in [&keys.env, &keys.history, &keys.status] {
+            for companion in keys.all() {
                 prop_assert_eq!(slot(companion.as_bytes()), slot(output.as_bytes()), "{}", companion);
             }
         } else {

@@ -78,6 +78,15 @@ pub(super) fn first_bytes(connection: &Connection, key: &str, most: usize) -> Ou
         .map_err(|error| cause_of(&error))
 }
 
+/// When the key's time is over, in milliseconds from now; none where it has no end, or isn't there.
+pub(super) fn time_left(connection: &Connection, key: &str) -> Outcome<Option<i64>> {
+    let expires_at: Option<Option<i64>> = connection
+        .prepare_cached("SELECT expires_at FROM keys WHERE key = ?1 LIMIT 1")
+        .and_then(|mut found| found.query_row([key], |row| row.get(0)).optional())
+        .map_err(|error| cause_of(&error))?;
+    Ok(expires_at.flatten().map(|expires_at| expires_at.saturating_sub(now())))
+}
+
 pub(super) fn fields(connection: &Connection, key: &str) -> Outcome<HashMap<String, Vec<u8>>> {
     connection
         .prepare_cached("SELECT field, value FROM keys WHERE key = ?1 AND (expires_at IS NULL OR expires_at > ?2)")

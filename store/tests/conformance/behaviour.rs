@@ -9,8 +9,10 @@ use store::{Cause, Commit, Committed, Keys, Store};
 use super::place::Place;
 
 pub use damage::*;
+pub use lease::*;
 
 mod damage;
+mod lease;
 
 fn keys() -> Keys {
     Keys::of("out").expect("it is a good key")
