@@ -17,7 +17,7 @@ pub struct Commit<'a> {
     pub outputs: Vec<&'a [u8]>,
     /// The handler's env after the calls.
     pub env: &'a [u8],
-    /// The identity of the last event that is part of this commit.
+    /// The identity of the last event that is part of this commit. One that replays an event leaves the store's as it is.
     pub last_event: &'a str,
     /// The handler's name.
     pub handler: &'a str,
@@ -33,6 +33,8 @@ pub struct Commit<'a> {
     pub taken: Option<Taken<'a>>,
     /// An event that is set aside.
     pub dead: Option<Dead<'a>>,
+    /// The event that the results are of, by its id under `{out}:replay`, from where the commit removes it.
+    pub replayed: Option<&'a str>,
 }
 
 /// An event that the handler can't do anything with.
@@ -60,8 +62,8 @@ pub enum Committed {
         /// The store's sequence.
         sequence: u64,
     },
-    /// Nothing was written: entries that it takes are not this consumer's any more. Others have claimed them, and count
-    /// them or have done so.
+    /// Nothing was written: entries that it takes are not this consumer's any more, or the event that it replays is gone.
+    /// Others have claimed them, and count them or have done so.
     Claimed,
 }
 
@@ -106,15 +108,22 @@ impl Commit<'_> {
         self.sequence.checked_add(1).ok_or_else(|| Cause::Corrupt(format!("sequence {} can't grow", self.sequence)))
     }
 
-    /// The fields of the hash `{out}:env`, but for `sequence`.
-    pub(crate) fn fields(&self) -> [(&'static str, &[u8]); 5] {
-        [
-            ("last_event", self.last_event.as_bytes()),
+    /// The fields of the hash `{out}:env` that it writes, but for `sequence`.
+    pub(crate) fn fields(&self) -> Vec<(&'static str, &[u8])> {
+        let last_event: Option<&[u8]> = match (self.replayed, self.sequence) {
+            (None, _) => Some(self.last_event.as_bytes()),
+            // No event came before, and this one is none of those that come.
+            (Some(_), 0) => Some(b""),
+            (Some(_), _) => None,
+        };
+        let mut fields = vec![
             ("handler", self.handler.as_bytes()),
             ("plugin_version", self.plugin_version.as_bytes()),
             ("saved_at", self.saved_at.as_bytes()),
             ("env", self.env),
-        ]
+        ];
+        fields.extend(last_event.map(|id| ("last_event", id)));
+        fields
     }
 }
 

@@ -5,8 +5,8 @@ const SLOTS: u16 = 16384;
 
 /// An output key and its companion keys, all in the same Redis Cluster slot.
 ///
-/// For the output key `out` they are `{out}:env`, `{out}:history`, `{out}:status`, `{out}:dead` and `{out}:lease`. An output
-/// key that has a hash tag of its own, such as `a{b}`, gets `a{b}:env` and so on.
+/// For the output key `out` they are `{out}:env`, `{out}:history`, `{out}:status`, `{out}:dead`, `{out}:replay` and
+/// `{out}:lease`. An output key that has a hash tag of its own, such as `a{b}`, gets `a{b}:env` and so on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Keys {
     /// The newest result.
@@ -19,6 +19,8 @@ pub struct Keys {
     pub status: String,
     /// The events that were set aside: a stream.
     pub dead: String,
+    /// Those of them that are to be called once more: a stream.
+    pub replay: String,
     /// Who may write, with a time to live.
     pub lease: String,
 }
@@ -66,6 +68,7 @@ impl Keys {
             history: format!("{stem}:history"),
             status: format!("{stem}:status"),
             dead: format!("{stem}:dead"),
+            replay: format!("{stem}:replay"),
             lease: format!("{stem}:lease"),
         })
     }
@@ -79,13 +82,13 @@ impl Keys {
     }
 
     /// All of them.
-    pub fn all(&self) -> [&str; 6] {
-        [&self.output, &self.env, &self.history, &self.status, &self.dead, &self.lease]
+    pub fn all(&self) -> [&str; 7] {
+        [&self.output, &self.env, &self.history, &self.status, &self.dead, &self.replay, &self.lease]
     }
 
     /// Those that hold what was committed or said: all but the lease, which is its holder's to give up.
-    pub(crate) fn contents(&self) -> [&str; 5] {
-        [&self.output, &self.env, &self.history, &self.status, &self.dead]
+    pub(crate) fn contents(&self) -> [&str; 6] {
+        [&self.output, &self.env, &self.history, &self.status, &self.dead, &self.replay]
     }
 }
 

@@ -24,6 +24,7 @@
 //!         output_stream: None,
 //!         taken: None,
 //!         dead: None,
+//!         replayed: None,
 //!     })
 //!     .await?;
 //! assert_eq!(committed, Committed::Applied);
@@ -34,6 +35,7 @@
 
 mod address;
 mod credentials;
+mod dead;
 mod group;
 mod keys;
 mod lease;
@@ -53,6 +55,7 @@ pub mod testing;
 pub use address::{Address, AddressError};
 pub use commit::{Commit, Committed, Dead, Entry, Part, Saved};
 pub use credentials::{ClientFiles, Credentials, Password, Tls};
+pub use dead::{DeadEntry, Replayed};
 pub use error::{Cause, Error};
 pub use group::{Group, StreamEntry, Taken};
 pub use keys::{Keys, KeysError, slot};

@@ -1,5 +1,6 @@
 //! The store in a Redis server: one command per operation, and one script for the commit.
 
+mod dead;
 mod group;
 mod lease;
 mod many;
@@ -111,7 +112,9 @@ fn invocation(commit: &Commit<'_>) -> Outcome<ScriptInvocation<'static>> {
     let mut script = COMMIT.key(&keys.output);
     script.key(&keys.env).key(&keys.history);
     script.arg(commit.sequence).arg(commit.next_sequence()?).arg(commit.history_length);
-    for (name, value) in commit.fields() {
+    let fields = commit.fields();
+    script.arg(2 * fields.len());
+    for (name, value) in fields {
         script.arg(name).arg(value);
     }
     script.arg(commit.outputs.len()).arg(&commit.outputs);
@@ -132,6 +135,10 @@ fn invocation(commit: &Commit<'_>) -> Outcome<ScriptInvocation<'static>> {
             script.key(&group.stream).arg(&group.name).arg(&group.consumer);
             script.arg(ids.len()).arg(ids)
         }
+        None => script.arg(""),
+    };
+    match commit.replayed {
+        Some(id) => script.key(&keys.replay).arg(id),
         None => script.arg(""),
     };
     Ok(script)

@@ -1,5 +1,6 @@
 //! The store in a SQLite file: a table of keys and one of streams, one transaction per operation.
 
+mod dead;
 mod lease;
 
 mod fault;
@@ -16,6 +17,7 @@ use crate::commit::{Commit, Committed, Entry, Part, Saved, parse_sequence};
 use crate::error::{Cause, Outcome};
 use crate::keys::Keys;
 use crate::options::Access;
+use dead::Aside;
 use file::File;
 use tables::Kind;
 
@@ -75,10 +77,12 @@ impl Sqlite {
     pub async fn commit(&self, commit: &Commit<'_>) -> Outcome<Committed> {
         let keys = commit.keys.clone();
         let (expected, next) = (commit.sequence, commit.next_sequence()?);
-        let fields = commit.fields().map(|(name, value)| (name, value.to_owned()));
-        if commit.taken.is_some() || commit.output_stream.is_some() || commit.dead.is_some() {
-            return Err(Cause::Unsupported("a SQLite file has no streams but the history".to_owned()));
+        let fields: Vec<_> = commit.fields().into_iter().map(|(name, value)| (name, value.to_owned())).collect();
+        if commit.taken.is_some() || commit.output_stream.is_some() {
+            return Err(Cause::Unsupported("a SQLite file has no streams of one's own".to_owned()));
         }
+        let dead = commit.dead.as_ref().map(Aside::of);
+        let replayed = commit.replayed.map(str::to_owned);
         let outputs: Vec<_> = commit.outputs.iter().map(|output| output.to_vec()).collect();
         let history_length = commit.history_length;
         self.writing(move |transaction| {
@@ -93,6 +97,16 @@ impl Sqlite {
             };
             if sequence != expected {
                 return Ok(Committed::Refused { sequence });
+            }
+            if let Some(id) = &replayed {
+                tables::expect(transaction, &keys.replay, Kind::Stream)?;
+                if !tables::remove_entry(transaction, &keys.replay, id)? {
+                    return Ok(Committed::Claimed);
+                }
+            }
+            if let Some(dead) = &dead {
+                tables::expect(transaction, &keys.dead, Kind::Stream)?;
+                dead.append(transaction, &keys.dead)?;
             }
             if history_length > 0 && !outputs.is_empty() {
                 tables::expect(transaction, &keys.history, Kind::Stream)?;

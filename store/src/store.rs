@@ -1,5 +1,6 @@
 //! The one type that callers see: every operation, told to the backend that the address names.
 
+mod dead;
 mod lease;
 
 use std::fmt;
@@ -336,8 +337,9 @@ impl Store {
     }
 
     /// Writes results, env, progress and history as one, and acknowledges what they are of, if the store's sequence is
-    /// still the commit's (0 where there is none yet) and the entries that it takes are still pending in their consumer's
-    /// name: all of it, or nothing. Of a stream's group that is gone nothing is acknowledged.
+    /// still the commit's (0 where there is none yet), the entries that it takes are still pending in their consumer's
+    /// name, and the event that it replays is still there: all of it, or nothing. Of a stream's group that is gone nothing
+    /// is acknowledged.
     ///
     /// In Redis this is one script. In SQLite it is one transaction; after a power cut the newest commits may be gone,
     /// each as a whole, never half of one.

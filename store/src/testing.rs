@@ -312,6 +312,7 @@ pub fn commit(keys: &Keys, sequence: u64) -> Commit<'_> {
         output_stream: None,
         taken: None,
         dead: None,
+        replayed: None,
     }
 }
 

@@ -68,4 +68,16 @@ everywhere! {
     a_wrong_typed_lease_is_an_error_and_stays
     a_forgotten_output_leaves_its_lease
     consumers_have_leases_of_their_own
+    an_event_is_set_aside_with_its_reason_and_makes_progress
+    as_many_events_are_kept_aside_as_the_commit_says
+    what_was_set_aside_is_read_in_pages
+    an_event_that_was_set_aside_is_replayed_once
+    no_more_events_wait_to_be_replayed_than_may
+    a_commit_that_replays_takes_the_event_away_and_leaves_progress_as_it_was
+    a_commit_that_replays_what_is_gone_applies_nothing
+    of_two_commits_that_replay_an_event_one_counts
+    an_event_that_is_replayed_in_vain_is_set_aside_again
+    a_first_commit_may_replay
+    keys_of_another_kind_stop_what_is_set_aside_and_replayed
+    forgetting_removes_what_was_set_aside
 }

@@ -33,7 +33,7 @@ fn an_output_without_a_tag_is_put_in_braces() {
     let keys = Keys::of("out").unwrap();
     assert_eq!([keys.output, keys.env], ["out", "{out}:env"]);
     assert_eq!([keys.history, keys.status], ["{out}:history", "{out}:status"]);
-    assert_eq!([keys.dead, keys.lease], ["{out}:dead", "{out}:lease"]);
+    assert_eq!([keys.dead, keys.replay, keys.lease], ["{out}:dead", "{out}:replay", "{out}:lease"]);
     assert_eq!(Keys::of("a{b").unwrap().env, "{a{b}:env");
 }
 

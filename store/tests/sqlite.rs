@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use store::testing::commit;
-use store::{Address, Cause, Committed, Credentials, Keys, Store};
+use store::{Access, Address, Cause, Commit, Committed, Credentials, Dead, Keys, Options, Replayed, Store};
 
 fn store(path: &Path) -> Store {
     Store::new(Address::sqlite(path), Credentials::default())
@@ -175,4 +175,61 @@ async fn history_ids_grow_though_the_clock_went_back() {
     store.commit(&commit(&keys, 1)).await.unwrap();
     let ids: Vec<String> = store.history(&keys, 9).await.unwrap().into_iter().map(|entry| entry.id).collect();
     assert_eq!(ids, [format!("{far}-0"), format!("{far}-1")]);
+}
+
+/// The tables as programs made them that could set nothing aside.
+const EARLIER: &str = "
+    CREATE TABLE keys (
+        key TEXT NOT NULL, field TEXT NOT NULL, value BLOB NOT NULL, expires_at INTEGER, PRIMARY KEY (key, field)
+    );
+    CREATE TABLE streams (
+        key TEXT NOT NULL, ms INTEGER NOT NULL, seq INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (key, ms, seq)
+    );
+    PRAGMA application_id = 0x686f7374;
+    PRAGMA user_version = 1;
+    INSERT INTO streams (key, ms, seq, data) VALUES ('{out}:history', 5, 0, X'01');
+";
+
+#[tokio::test]
+async fn a_file_of_an_earlier_program_is_gone_on_with_and_can_be_given_back_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let earlier = rusqlite::Connection::open(&path).unwrap();
+    earlier.execute_batch(EARLIER).unwrap();
+    let (store, keys) = (store(&path), Keys::of("out").unwrap());
+    let dead = Dead { data: b"2", reason: "why", attempts: 3, at: "2026-01-31T12:00:00Z", most: 9 };
+    let aside = Commit { outputs: Vec::new(), dead: Some(dead), ..commit(&keys, 0) };
+    assert_eq!(store.commit(&aside).await.unwrap(), Committed::Applied);
+    assert_eq!(store.dead(&keys, None, 9).await.unwrap()[0].reason, "why");
+    assert_eq!(store.history(&keys, 9).await.unwrap()[0].data, [1]);
+    // What the earlier program asks for and does.
+    let version: i64 = earlier.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 1);
+    let append = "INSERT INTO streams (key, ms, seq, data) VALUES ('{out}:history', 6, 0, X'02')";
+    assert_eq!(earlier.execute(append, []).unwrap(), 1);
+    assert_eq!(store.history(&keys, 9).await.unwrap()[1].data, [2]);
+    assert_eq!(store.dead(&keys, None, 9).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn whoever_only_looks_finds_nothing_set_aside_in_a_file_of_an_earlier_program_and_leaves_it_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let earlier = rusqlite::Connection::open(&path).unwrap();
+    earlier.execute_batch(EARLIER).unwrap();
+    let options = Options { access: Access::Existing, ..Options::default() };
+    let (looking, keys) = (Store::with(Address::sqlite(&path), options), Keys::of("out").unwrap());
+    assert_eq!(looking.dead(&keys, None, 9).await.unwrap(), []);
+    assert_eq!(looking.replays(&keys, 9).await.unwrap(), []);
+    assert_eq!(looking.replay(&keys, "1-1", 9).await.unwrap(), Replayed::Gone);
+    let columns = "SELECT count(*) FROM pragma_table_info('streams')";
+    assert_eq!(earlier.query_row(columns, [], |row| row.get::<_, i64>(0)).unwrap(), 4);
+}
+
+#[tokio::test]
+async fn a_file_has_no_stream_that_an_event_could_go_back_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = store(&folder.path().join("store.db"));
+    let error = store.replay_to_stream(&Keys::of("out").unwrap(), "1-1", "in").await.unwrap_err();
+    assert!(matches!(error.cause, Cause::Unsupported(_)), "{error}");
 }

@@ -345,6 +345,7 @@ impl Shard {
             output_stream: None,
             taken: None,
             dead: None,
+            replayed: None,
         }
     }
 

@@ -101,6 +101,7 @@ impl Work {
                 at: &self.saved_at,
                 most: job.dead_max,
             }),
+            replayed: None,
         };
         job.store.commit(&commit).await
     }

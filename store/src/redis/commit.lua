@@ -1,5 +1,6 @@
 -- One commit: results, env, progress and acknowledgement, written together if the store's sequence is the expected one
--- and the stream's entries, if there are any, are still the consumer's.
+-- and the stream's entries, if there are any, are still the consumer's, and the event that is replayed, if it is one, is
+-- still there.
 --
 -- Redis doesn't undo what a script has written before an error, so whatever can fail comes before the first write
 -- that shows:
@@ -33,7 +34,7 @@ local function take_key()
 end
 
 local expected, following, length = take(), take(), take()
-local fields = take_list(10)
+local fields = take_list(tonumber(take()))
 local results = take_list(tonumber(take()))
 local appends = take() == '1' and take_key()
 local most = take()
@@ -44,6 +45,8 @@ if group ~= '' then
   stream, consumer = take_key(), take()
   ids = take_list(tonumber(take()))
 end
+local replayed = take()
+local replay = replayed ~= '' and take_key()
 local keeps_history = length ~= '0' and #results > 0
 
 local function is(key, kind)
@@ -56,6 +59,7 @@ if not fits then return {'wrong type', output} end
 if keeps_history and not is(history, 'stream') then return {'wrong type', history} end
 if appends and not is(appends, 'stream') then return {'wrong type', appends} end
 if dead and not is(dead.key, 'stream') then return {'wrong type', dead.key} end
+if replay and not is(replay, 'stream') then return {'wrong type', replay} end
 
 local sequence = redis.pcall('HGET', env, 'sequence')
 if not sequence then
@@ -85,12 +89,15 @@ if stream then
   end
 end
 
+if replay and #redis.call('XRANGE', replay, replayed, replayed) == 0 then return {'claimed', replayed} end
+
 -- An env of sequence 0 and nothing else is the same as none.
 redis.call('HSET', env, 'sequence', sequence)
 if #results > 0 then redis.call('SET', output, results[#results], is_new and 'XX' or 'NX') end
 if appends then redis.call('XTRIM', appends, 'MAXLEN', '9223372036854775807') end
 if dead then redis.call('XTRIM', dead.key, 'MAXLEN', '9223372036854775807') end
 if stream then redis.call('XACK', stream, group, '0-0') end
+if replay then redis.call('XDEL', replay, '0-0') end
 
 if keeps_history then
   -- What is too much is trimmed once, with the last one.
@@ -104,6 +111,7 @@ if appends then
 end
 if dead then redis.call('XADD', dead.key, 'MAXLEN', most, '*', unpack(dead.fields)) end
 if stream then redis.call('XACK', stream, group, unpack(ids)) end
+if replay then redis.call('XDEL', replay, replayed) end
 redis.call('HSET', env, 'sequence', following, unpack(fields))
 if #results > 0 then redis.call('SET', output, results[#results]) end
 return {'applied', following}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
 use super::fault;
-use super::tables::SCHEMA;
+use super::tables::{self, SCHEMA};
 use crate::error::{Cause, Outcome};
 use crate::options::Access;
 
@@ -105,11 +105,12 @@ impl File {
     }
 }
 
-/// Creates the tables in an empty file, and refuses a file that isn't of this crate or is of a later version of it.
+/// Creates the tables in an empty file, completes those of an earlier version, and refuses a file that isn't of this crate or is of a later version of it.
 fn migrate(transaction: &Transaction<'_>) -> Outcome<()> {
     let told = |error: rusqlite::Error| fault::cause_of(&error);
     if !is_empty(transaction)? {
-        return recognise(transaction);
+        recognise(transaction)?;
+        return tables::complete(transaction);
     }
     transaction.execute_batch(SCHEMA).map_err(told)?;
     transaction.pragma_update(None, "application_id", APPLICATION).map_err(told)?;

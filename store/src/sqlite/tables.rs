@@ -7,10 +7,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::fault::cause_of;
 use crate::commit::{Entry, Part};
+use crate::dead::parts_of;
 use crate::error::{Cause, Outcome};
 
 /// Plain bytes are a key's field with the empty name; a hash has named fields only. `expires_at` is in milliseconds
-/// since 1970.
+/// since 1970. Only of events that were set aside it is known by what `reason`, after how many `attempts` and `at` what
+/// time.
 pub(super) const SCHEMA: &str = "
     CREATE TABLE keys (
         key TEXT NOT NULL,
@@ -24,9 +26,35 @@ pub(super) const SCHEMA: &str = "
         ms INTEGER NOT NULL,
         seq INTEGER NOT NULL,
         data BLOB NOT NULL,
+        reason TEXT,
+        attempts INTEGER,
+        at TEXT,
         PRIMARY KEY (key, ms, seq)
     );
 ";
+
+/// Adds the columns that a file of an earlier program lacks. Each program names the columns that it reads and writes, so an
+/// earlier one goes on with the file: the schema's version stays.
+pub(super) fn complete(connection: &Connection) -> Outcome<()> {
+    if has_reasons(connection)? {
+        return Ok(());
+    }
+    connection
+        .execute_batch(
+            "ALTER TABLE streams ADD COLUMN reason TEXT;
+             ALTER TABLE streams ADD COLUMN attempts INTEGER;
+             ALTER TABLE streams ADD COLUMN at TEXT;",
+        )
+        .map_err(|error| cause_of(&error))
+}
+
+/// Whether events can have been set aside in the file: whoever only looks adds no columns.
+pub(super) fn has_reasons(connection: &Connection) -> Outcome<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM pragma_table_info('streams') WHERE name = 'reason'")
+        .and_then(|mut found| found.exists([]))
+        .map_err(|error| cause_of(&error))
+}
 
 /// What a key holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,9 +152,9 @@ pub(super) fn remove(connection: &Connection, key: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// Appends an entry to a stream and drops the oldest beyond `length`. As in Redis, ids only grow: while the clock
-/// stands behind the last id, the counter goes on instead.
-pub(super) fn append(connection: &Connection, key: &str, data: &[u8], length: usize) -> Outcome<()> {
+/// Appends an entry to a stream, drops the oldest beyond `length`, and gives its id. As in Redis, ids only grow: while the
+/// clock stands behind the last id, the counter goes on instead.
+pub(super) fn append(connection: &Connection, key: &str, data: &[u8], length: usize) -> Outcome<(i64, i64)> {
     let last: Option<(i64, i64)> = connection
         .prepare_cached("SELECT ms, seq FROM streams WHERE key = ?1 ORDER BY ms DESC, seq DESC LIMIT 1")
         .and_then(|mut last| last.query_row([key], |row| Ok((row.get(0)?, row.get(1)?))).optional())
@@ -143,7 +171,32 @@ pub(super) fn append(connection: &Connection, key: &str, data: &[u8], length: us
         )
         .and_then(|mut trim| trim.execute(params![key, rows(length)]))
         .map_err(|error| cause_of(&error))?;
-    Ok(())
+    Ok((ms, seq))
+}
+
+/// Removes an entry of a stream; false where there is none.
+pub(super) fn remove_entry(connection: &Connection, key: &str, id: &str) -> Outcome<bool> {
+    let Some((ms, seq)) = self::id(id) else { return Ok(false) };
+    connection
+        .prepare_cached("DELETE FROM streams WHERE key = ?1 AND ms = ?2 AND seq = ?3")
+        .and_then(|mut delete| delete.execute(params![key, ms, seq]))
+        .map(|removed| removed > 0)
+        .map_err(|error| cause_of(&error))
+}
+
+/// How many entries a stream has.
+pub(super) fn length(connection: &Connection, key: &str) -> Outcome<usize> {
+    connection
+        .prepare_cached("SELECT count(*) FROM streams WHERE key = ?1")
+        .and_then(|mut count| count.query_row([key], |row| row.get::<_, i64>(0)))
+        .map(|count| usize::try_from(count).unwrap_or(0))
+        .map_err(|error| cause_of(&error))
+}
+
+/// The numbers of an id; none where the text is none, or none of this table's.
+pub(super) fn id(text: &str) -> Option<(i64, i64)> {
+    let (ms, seq) = parts_of(text)?;
+    Some((ms.try_into().ok()?, seq.try_into().ok()?))
 }
 
 /// The id after `last`, with the clock at `now`.
@@ -184,7 +237,7 @@ pub(super) fn newest(connection: &Connection, key: &str, count: usize, most: usi
         .map_err(|error| cause_of(&error))
 }
 
-fn rows(count: usize) -> i64 {
+pub(super) fn rows(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 

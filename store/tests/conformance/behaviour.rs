@@ -9,9 +9,11 @@ use store::{Cause, Commit, Committed, Keys, Store};
 use super::place::Place;
 
 pub use damage::*;
+pub use dead::*;
 pub use lease::*;
 
 mod damage;
+mod dead;
 mod lease;
 
 fn keys() -> Keys {

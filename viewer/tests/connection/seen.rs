@@ -211,6 +211,7 @@ impl Writer {
             output_stream: None,
             taken: None,
             dead: None,
+            replayed: None,
         };
         self.store.commit(&commit).await.map(|_| ())
     }
