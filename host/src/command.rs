@@ -1,5 +1,6 @@
 //! What the program can be asked to do: one module a command.
 
+pub mod dead;
 pub mod dev;
 pub mod healthcheck;
 pub mod inspect;

@@ -2,6 +2,7 @@
 //!
 //! Only this module reads the environment.
 
+mod dead;
 mod reader;
 mod values;
 
@@ -15,25 +16,17 @@ use store::{Address, Credentials, Group, Keys};
 use crate::pattern::Pattern;
 use crate::plugin::{HandlerName, Loading, Origin};
 
-use self::reader::Reader;
+pub use self::dead::Asides;
+use self::reader::{Place, Reader};
 use self::values::{choice, http_address};
 pub use self::values::{seconds, seconds_or_never, store_without_password};
 
 /// The flags of `run`. Each has a variable; the flag wins, and an empty value counts as unset.
 #[derive(Debug, Default, Args)]
 pub struct Flags {
-    /// Where data lies: redis://HOST:PORT, redis+sentinel://HOST:PORT,…/MASTER, redis+cluster://HOST:PORT,… (each with
-    /// rediss for TLS), unix:PATH or sqlite:PATH [env: STORE_URL] [default: made of REDIS_HOST, REDIS_PORT]
-    #[arg(long, value_name = "URL", help_heading = "Store")]
-    pub store: Option<String>,
-
-    /// The key to read, the stream, or a pattern with one * [env: REDIS_INPUT_KEY] [default: metrics]
-    #[arg(long, value_name = "KEY", help_heading = "Data")]
-    pub input_key: Option<String>,
-    /// The key to write results to; required. With a pattern as input its * stands for the same text [env:
-    /// REDIS_OUTPUT_KEY]
-    #[arg(long, value_name = "KEY", help_heading = "Data")]
-    pub output_key: Option<String>,
+    /// Where data lies, and what makes the host call.
+    #[command(flatten)]
+    pub data: DataFlags,
     /// A stream that each result is appended to as well [env: REDIS_OUTPUT_STREAM]
     #[arg(long, value_name = "KEY", help_heading = "Data")]
     pub output_stream: Option<String>,
@@ -45,11 +38,6 @@ pub struct Flags {
     #[arg(long, value_name = "N", help_heading = "Data")]
     pub history_length: Option<String>,
 
-    /// When to call the handler: poll (look every period, call when the bytes changed), push (as soon as the key is
-    /// written), stream (each entry of a stream, in a consumer group) or timer (every period, with the input null) [env:
-    /// TRIGGER] [default: poll]
-    #[arg(long, value_name = "KIND", help_heading = "Trigger")]
-    pub trigger: Option<String>,
     /// Seconds between looks, fractions allowed [env: MONITORING_PERIOD or INTERVAL] [default: 5]
     #[arg(long, value_name = "SECONDS", help_heading = "Trigger")]
     pub period: Option<String>,
@@ -88,6 +76,27 @@ pub struct Flags {
     /// How log records are written: text or json; RUST_LOG filters them [env: LOG_FORMAT] [default: text]
     #[arg(long, value_name = "FORMAT", help_heading = "Operation")]
     pub log_format: Option<String>,
+}
+
+/// The flags of every command that works on a host's data.
+#[derive(Debug, Default, Args)]
+pub struct DataFlags {
+    /// Where data lies: redis://HOST:PORT, redis+sentinel://HOST:PORT,…/MASTER, redis+cluster://HOST:PORT,… (each with
+    /// rediss for TLS), unix:PATH or sqlite:PATH [env: STORE_URL] [default: made of REDIS_HOST, REDIS_PORT]
+    #[arg(long, value_name = "URL", help_heading = "Store")]
+    pub store: Option<String>,
+    /// The key to read, the stream, or a pattern with one * [env: REDIS_INPUT_KEY] [default: metrics]
+    #[arg(long, value_name = "KEY", help_heading = "Data")]
+    pub input_key: Option<String>,
+    /// The key to write results to; required. With a pattern as input its * stands for the same text [env:
+    /// REDIS_OUTPUT_KEY]
+    #[arg(long, value_name = "KEY", help_heading = "Data")]
+    pub output_key: Option<String>,
+    /// When to call the handler: poll (look every period, call when the bytes changed), push (as soon as the key is
+    /// written), stream (each entry of a stream, in a consumer group) or timer (every period, with the input null) [env:
+    /// TRIGGER] [default: poll]
+    #[arg(long, value_name = "KIND", help_heading = "Trigger")]
+    pub trigger: Option<String>,
 }
 
 /// The flags for `TRIGGER=stream`.
@@ -284,12 +293,7 @@ impl Flags {
     /// Every fault, each with its variable and flag.
     pub fn resolve(self, variable: impl Fn(&str) -> Option<String>) -> Result<Config, Faults> {
         let mut reader = Reader { variable, faults: Faults::default() };
-        let store = reader.store(self.store);
-        let store = reader.tls(store);
-        let credentials = reader.credentials();
-        let trigger = reader.parse(self.trigger, "TRIGGER", "--trigger", TriggerKind::Poll, choice);
-        let input_key = reader.text(self.input_key, "REDIS_INPUT_KEY").unwrap_or_else(|| "metrics".to_owned());
-        let output_key = reader.output_key(self.output_key);
+        let Place { store, credentials, trigger, input_key, output_key } = reader.place(self.data);
         let pattern = match (&output_key, trigger) {
             (_, TriggerKind::Timer) => None,
             (Some(output), _) if input_key.contains('*') => reader.pattern(&input_key, output, trigger, store.as_ref()),
@@ -304,9 +308,6 @@ impl Flags {
             reader.fault("REDIS_OUTPUT_KEY", "--output-key", &fault);
         }
         let streams = reader.streams(self.streams, &input_key);
-        if trigger == TriggerKind::Stream && store.as_ref().is_some_and(|store| store.file().is_some()) {
-            reader.fault("TRIGGER", "--trigger", "a SQLite file has no streams: use a Redis, or another trigger");
-        }
         let mut read_or_written: Vec<_> = output.iter().flat_map(Keys::all).collect();
         if trigger == TriggerKind::Stream {
             read_or_written.push(&input_key);

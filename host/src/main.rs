@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use host::command::{self, dev, healthcheck, inspect, invoke, pack, run};
+use host::command::{self, dead, dev, healthcheck, inspect, invoke, pack, run};
 use host::config::Faults;
 
 /// Calls handlers from shared libraries when data in Redis changes.
@@ -21,6 +21,7 @@ enum Command {
     Invoke(invoke::Arguments),
     Inspect(inspect::Arguments),
     Pack(pack::Arguments),
+    Dead(dead::Arguments),
     Healthcheck(healthcheck::Arguments),
 }
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Invoke(arguments) => invoke::invoke(arguments),
         Command::Inspect(arguments) => inspect::inspect(arguments),
         Command::Pack(arguments) => pack::pack(arguments),
+        Command::Dead(arguments) => dead::dead(arguments),
         Command::Healthcheck(arguments) => healthcheck::healthcheck(arguments),
     };
     match ended {

@@ -177,7 +177,7 @@ fn described(report: &Report) -> String {
 }
 
 /// A text with its control characters written out.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut printable = String::new();
     for letter in text.chars() {
         match letter.is_control() {

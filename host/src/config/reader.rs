@@ -6,8 +6,10 @@ use std::time::Duration;
 use reqwest::Url;
 use store::{Address, ClientFiles, Credentials, Group, Keys, Password, Tls, slot};
 
-use super::values::{PASSWORD_IN_FLAG, at_least_one, bytes, seconds, seconds_or_never, sha256_digits, yes_or_no};
-use super::{BATCH_MAX, Faults, LoadingFlags, MAIN, StreamFlags, Streams, TriggerKind};
+use super::values::{
+    PASSWORD_IN_FLAG, at_least_one, bytes, choice, seconds, seconds_or_never, sha256_digits, yes_or_no,
+};
+use super::{BATCH_MAX, DataFlags, Faults, LoadingFlags, MAIN, StreamFlags, Streams, TriggerKind};
 use crate::pattern::{Pattern, looping_key};
 use crate::plugin::{Loading, Origin, Trust, ZIP_MAX_BYTES};
 
@@ -15,6 +17,15 @@ use crate::plugin::{Loading, Origin, Trust, ZIP_MAX_BYTES};
 pub(super) struct Reader<V> {
     pub(super) variable: V,
     pub(super) faults: Faults,
+}
+
+/// Where data lies, and what makes the host call, as far as that could be read.
+pub(super) struct Place {
+    pub store: Option<Address>,
+    pub credentials: Credentials,
+    pub trigger: TriggerKind,
+    pub input_key: String,
+    pub output_key: Option<String>,
 }
 
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
@@ -47,7 +58,23 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    pub(super) fn store(&mut self, flag: Option<String>) -> Option<Address> {
+    /// What every command that works on a host's data is told.
+    pub(super) fn place(&mut self, flags: DataFlags) -> Place {
+        let store = self.store(flags.store);
+        let place = Place {
+            store: self.tls(store),
+            credentials: self.credentials(),
+            trigger: self.parse(flags.trigger, "TRIGGER", "--trigger", TriggerKind::Poll, choice),
+            input_key: self.text(flags.input_key, "REDIS_INPUT_KEY").unwrap_or_else(|| "metrics".to_owned()),
+            output_key: self.output_key(flags.output_key),
+        };
+        if place.trigger == TriggerKind::Stream && place.store.as_ref().is_some_and(|store| store.file().is_some()) {
+            self.fault("TRIGGER", "--trigger", "a SQLite file has no streams: use a Redis, or another trigger");
+        }
+        place
+    }
+
+    fn store(&mut self, flag: Option<String>) -> Option<Address> {
         let from_flag = flag.as_ref().is_some_and(|url| !url.is_empty());
         let Some(url) = self.text(flag, "STORE_URL") else {
             return self.redis();
@@ -67,7 +94,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     /// The Redis that `REDIS_HOST` and `REDIS_PORT` name. Kubernetes injects `REDIS_PORT=tcp://HOST:PORT` for a
     /// Service named redis; its host is taken where `REDIS_HOST` is unset.
-    pub(super) fn redis(&mut self) -> Option<Address> {
+    fn redis(&mut self) -> Option<Address> {
         let host = self.text(None, "REDIS_HOST");
         let port = self.text(None, "REDIS_PORT").unwrap_or_else(|| "6379".to_owned());
         let (service, digits) = match port.strip_prefix("tcp://").and_then(|address| address.rsplit_once(':')) {
@@ -86,7 +113,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    pub(super) fn credentials(&mut self) -> Credentials {
+    fn credentials(&mut self) -> Credentials {
         let text = self.text(None, "REDIS_PASSWORD").map(Password::Text);
         let file = self.text(None, "REDIS_PASSWORD_FILE").map(|path| Password::File(path.into()));
         if text.is_some() && file.is_some() {
@@ -97,7 +124,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     /// Whom to trust over TLS, and what to show. Files that would not be used are a fault where a Redis is reached
     /// without: whoever sets them counts on its being secret.
-    pub(super) fn tls(&mut self, store: Option<Address>) -> Option<Address> {
+    fn tls(&mut self, store: Option<Address>) -> Option<Address> {
         let (ca, cert, key) = ("REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE");
         let file = |variable: &str| self.text(None, variable).map(PathBuf::from);
         let (ca_file, cert_file, key_file) = (file(ca), file(cert), file(key));
@@ -154,7 +181,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    pub(super) fn output_key(&mut self, flag: Option<String>) -> Option<String> {
+    fn output_key(&mut self, flag: Option<String>) -> Option<String> {
         let key = self.text(flag, "REDIS_OUTPUT_KEY");
         if key.is_none() {
             self.fault("REDIS_OUTPUT_KEY", "--output-key", "it is required: the key that results are written to");
@@ -241,8 +268,13 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             batch: self.parse(flags.stream_batch, "STREAM_BATCH", "--stream-batch", 100, batch) as usize,
             claim_idle: self.parse(flags.stream_claim_idle, idle, "--stream-claim-idle", minute, seconds_or_never),
             max_attempts: self.parse(flags.max_attempts, "MAX_ATTEMPTS", "--max-attempts", 3, any),
-            dead_max: self.parse(None, "DEAD_MAX", "", 1000, any) as usize,
+            dead_max: self.dead_max(),
         }
+    }
+
+    /// How many events are kept aside.
+    pub(super) fn dead_max(&mut self) -> usize {
+        self.parse(None, "DEAD_MAX", "", 1000, |text| at_least_one(text, u32::MAX)) as usize
     }
 
     pub(super) fn period(&mut self, flag: Option<String>) -> Duration {

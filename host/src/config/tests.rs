@@ -9,6 +9,14 @@ fn resolve(flags: Flags, variables: &[(&str, &str)]) -> Result<Config, Faults> {
     flags.resolve(|name| variables.get(name).map(|value| (*value).to_owned()))
 }
 
+fn output_key(key: &str) -> DataFlags {
+    DataFlags { output_key: Some(key.into()), ..DataFlags::default() }
+}
+
+fn with_output_key(key: &str) -> Flags {
+    Flags { data: output_key(key), ..Flags::default() }
+}
+
 fn with_output(variables: &[(&str, &str)]) -> Result<Config, Faults> {
     let mut all = vec![("REDIS_OUTPUT_KEY", "out")];
     all.extend_from_slice(variables);
@@ -27,7 +35,7 @@ fn the_defaults_are_the_python_runtimes() {
 #[test]
 fn all_faults_are_told_together() {
     let faults = resolve(
-        Flags { trigger: Some("sometimes".into()), ..Flags::default() },
+        Flags { data: DataFlags { trigger: Some("sometimes".into()), ..DataFlags::default() }, ..Flags::default() },
         &[("MONITORING_PERIOD", "soon"), ("HTTP_ADDR", "8080"), ("REDIS_PORT", "x"), ("HANDLER_FUNCTION", "a.")],
     )
     .unwrap_err()
@@ -42,13 +50,10 @@ fn all_faults_are_told_together() {
 #[test]
 fn a_flag_wins_over_its_variable_and_empty_counts_as_unset() {
     let variables = [("REDIS_OUTPUT_KEY", "variable"), ("REDIS_INPUT_KEY", ""), ("MONITORING_PERIOD", "")];
-    let config = resolve(Flags { output_key: Some("flag".into()), ..Flags::default() }, &variables).unwrap();
+    let config = resolve(with_output_key("flag"), &variables).unwrap();
     assert_eq!(config.output.output, "flag");
     assert_eq!(config.input_key, "metrics");
-    assert_eq!(
-        resolve(Flags { output_key: Some(String::new()), ..Flags::default() }, &variables).unwrap().output.output,
-        "variable"
-    );
+    assert_eq!(resolve(with_output_key(""), &variables).unwrap().output.output, "variable");
 }
 
 #[test]
@@ -71,7 +76,7 @@ fn a_port_as_kubernetes_injects_it_is_understood() {
 #[test]
 fn a_password_in_a_flag_is_refused_and_one_in_the_variable_taken() {
     let url = "redis://:secret@localhost:6379";
-    let flags = Flags { store: Some(url.into()), output_key: Some("out".into()), ..Flags::default() };
+    let flags = Flags { data: DataFlags { store: Some(url.into()), ..output_key("out") }, ..Flags::default() };
     let faults = resolve(flags, &[]).unwrap_err().to_string();
     assert!(faults.contains("--store") && !faults.contains("secret"), "{faults}");
     assert!(with_output(&[("STORE_URL", url)]).is_ok());
@@ -87,7 +92,7 @@ fn every_way_to_a_redis_is_taken() {
     ] {
         let config = with_output(&[("STORE_URL", url)]).unwrap();
         assert_eq!((config.store.host(), config.store.port()), (host, port), "what a handler is told of {url}");
-        let flags = Flags { store: Some(url.into()), output_key: Some("out".into()), ..Flags::default() };
+        let flags = Flags { data: DataFlags { store: Some(url.into()), ..output_key("out") }, ..Flags::default() };
         match resolve(flags, &[]) {
             Ok(config) => assert!(config.store.to_string().starts_with("unix:"), "{url}"),
             Err(faults) => {
@@ -165,7 +170,7 @@ fn a_zip_comes_over_https_or_from_a_file_and_over_http_only_where_allowed() {
 fn a_zips_secrets_are_not_shown_and_not_taken_from_a_flag() {
     let url = "https://me:secret@h/p.zip?token=secret";
     assert!(!format!("{:?}", with_output(&[("ZIP_URL", url)]).unwrap().plugin).contains("secret"));
-    let flags = Flags { zip_url: Some(url.into()), output_key: Some("out".into()), ..Flags::default() };
+    let flags = Flags { zip_url: Some(url.into()), ..with_output_key("out") };
     let faults = resolve(flags, &[]).unwrap_err().to_string();
     assert!(faults.contains("--zip-url") && !faults.contains("secret"), "{faults}");
 }
