@@ -117,7 +117,18 @@ fn a_listing_as_json_has_the_events_themselves() {
         "bytes": 7, "data": "event 1",
     });
     assert_eq!(json_lines(&listed), [line]);
-    assert_eq!(said(&["list", "--format", "json", "--output-key", "other"], &aside.variables()), "");
+}
+
+#[test]
+fn a_listing_of_nothing_says_so_to_who_looks_and_nothing_to_who_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let aside = Aside::in_file(folder.path());
+    aside.set_aside(1);
+    for format in ["text", "json"] {
+        let output = dead(&["list", "--output-key", "other", "--format", format], &aside.variables());
+        assert!(output.status.success() && output.stdout.is_empty(), "{}", text(&output.stdout));
+        assert_eq!(text(&output.stderr), "nothing is set aside in \"{other}:dead\"\n");
+    }
 }
 
 #[test]
@@ -206,7 +217,8 @@ fn a_patterns_events_are_those_of_one_of_its_keys() {
     let variables = [("STORE_URL", url.as_str()), ("REDIS_INPUT_KEY", "in:*"), ("REDIS_OUTPUT_KEY", "report:*")];
     let told = refused(2, &["list"], &variables);
     assert!(told.contains("REDIS_OUTPUT_KEY (--output-key)") && told.contains("name one of these keys"), "{told}");
-    assert_eq!(said(&["list", "--format", "json", "--output-key", "report:web"], &variables), "");
+    let output = dead(&["list", "--output-key", "report:web"], &variables);
+    assert!(output.status.success(), "{}", text(&output.stderr));
 }
 
 #[test]

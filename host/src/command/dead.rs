@@ -119,8 +119,12 @@ async fn list(asides: &Asides, count: usize, format: Format) -> Result<ExitCode>
         Format::Text => format!("{:<21} {:<27} {:>8} {:>9}  REASON\n", "ID", "AT", "ATTEMPTS", "BYTES"),
         Format::Json => String::new(),
     };
-    while let Some(page) = pages.next().await? {
-        for entry in &page {
+    let mut page = pages.next().await?;
+    if page.is_none() {
+        eprintln!("nothing is set aside in {:?}", asides.output.dead);
+    }
+    while let Some(entries) = page {
+        for entry in &entries {
             match format {
                 Format::Text => describe(entry, &mut lines)?,
                 Format::Json => {
@@ -134,6 +138,7 @@ async fn list(asides: &Asides, count: usize, format: Format) -> Result<ExitCode>
             break;
         }
         lines.clear();
+        page = pages.next().await?;
     }
     Ok(ExitCode::SUCCESS)
 }
