@@ -16,12 +16,12 @@ mod slots;
 mod tls;
 
 mod fault;
+mod script;
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ::redis::{Script, ScriptInvocation, cmd};
+use ::redis::{ScriptInvocation, cmd};
 
 use crate::address;
 use crate::commit::{Commit, Committed, Saved, parse_sequence};
@@ -30,13 +30,8 @@ use crate::group::Taken;
 use crate::keys::Keys;
 use crate::options::Options;
 use crate::watch::Watch;
+use script::COMMIT;
 use servers::Servers;
-
-/// See `redis/commit.lua`. The client names it by its hash, and sends it whole where the server answers that it
-/// doesn't know it: nothing has run then, so this second sending is none of a commit.
-static COMMIT: LazyLock<Script> = LazyLock::new(|| Script::new(COMMIT_LUA));
-
-const COMMIT_LUA: &str = include_str!("redis/commit.lua");
 
 /// The longest time to live: Redis refuses one that overflows when added to the clock's milliseconds.
 const LONGEST: i64 = i64::MAX / 2;

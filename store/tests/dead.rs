@@ -90,6 +90,8 @@ async fn a_user_who_may_not_run_one_of_the_commands_moves_nothing() {
         }
         for error in errors {
             assert!(matches!(error.cause, Cause::Denied(_)), "{command}: {error}");
+            let named = format!("{} in the replay's script", command.to_uppercase());
+            assert!(error.to_string().contains(&named), "{named}: {error}");
         }
         assert_eq!(whole.dead(&keys, None, MOST).await.unwrap().len(), 1, "{command}");
         assert_eq!(whole.replays(&keys, MOST).await.unwrap(), [], "{command}");
@@ -108,6 +110,8 @@ async fn a_user_who_may_not_run_one_of_the_commands_counts_no_replay() {
     for command in ["xrange", "xdel"] {
         let error = without(&server, command).commit(&counted).await.unwrap_err();
         assert!(matches!(error.cause, Cause::Denied(_)), "{command}: {error}");
+        let named = format!("{} in the commit's script", command.to_uppercase());
+        assert!(error.to_string().contains(&named), "{named}: {error}");
         assert_eq!(whole.saved(&keys).await.unwrap().unwrap().sequence, 1, "{command}");
         assert_eq!(whole.replays(&keys, MOST).await.unwrap().len(), 1, "{command}");
         assert_eq!(whole.history(&keys, 9).await.unwrap(), [], "{command}");

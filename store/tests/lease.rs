@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use store::testing::{RedisCluster, RedisServer};
-use store::{Address, Cause, Change, Credentials, Keys, Lease, Store, Watch};
+use store::{Address, Cause, Change, Credentials, Error, Keys, Lease, Store, Watch};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -76,9 +76,24 @@ async fn a_cluster_has_each_lease_at_the_master_of_its_output() {
 #[tokio::test]
 async fn whoever_may_not_write_a_lease_is_told_so() {
     let server = RedisServer::start();
-    server.run::<()>(&["ACL", "SETUSER", "reader", "on", ">pass", "~*", "+@all", "-set"]);
-    let reader = store(&format!("redis://reader:pass@127.0.0.1:{}", server.port()));
-    let error = reader.take_lease(&keys(), "reader", LONG).await.unwrap_err();
-    assert!(matches!(error.cause, Cause::Denied(_)), "{error}");
-    assert_eq!(store(&server.url()).take_lease(&keys(), "other", LONG).await.unwrap(), Lease::Held);
+    let (whole, keys) = (store(&server.url()), keys());
+    let is_told = |error: Error, command: &str| {
+        assert!(matches!(error.cause, Cause::Denied(_)), "{command}: {error}");
+        let named = format!("{} in the lease's script", command.to_uppercase());
+        assert!(error.to_string().contains(&named), "{named}: {error}");
+    };
+    for command in ["type", "set", "get", "pttl", "del"] {
+        server.run::<()>(&["ACL", "SETUSER", "half", "reset", "on", ">pass", "~*", "+@all", &format!("-{command}")]);
+        let half = store(&format!("redis://half:pass@127.0.0.1:{}", server.port()));
+        match command {
+            "del" => assert_eq!(half.take_lease(&keys, "half", LONG).await.unwrap(), Lease::Held),
+            "get" | "pttl" => assert_eq!(whole.take_lease(&keys, "whole", LONG).await.unwrap(), Lease::Held),
+            _ => {}
+        }
+        match command {
+            "del" => is_told(half.release(&keys, "half").await.unwrap_err(), command),
+            _ => is_told(half.take_lease(&keys, "half", LONG).await.unwrap_err(), command),
+        }
+        whole.release(&keys, "whole").await.unwrap();
+    }
 }

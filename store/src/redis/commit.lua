@@ -12,7 +12,7 @@
 --      changed then;
 --   4. the others, which have nothing left to fail by.
 -- Sequences are compared as texts, since a number in Lua has 53 bits.
--- An error of redis.call has its line, by which fault.rs names the command: so one command a line, and what failed by
+-- An error of redis.call has its line, by which script.rs names the command: so one command a line, and what failed by
 -- redis.pcall is called once more.
 
 local place = 0

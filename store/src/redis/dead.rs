@@ -1,17 +1,13 @@
 //! Events that were set aside: read back, and moved to where they are called once more.
 
-use std::sync::LazyLock;
-
 use ::redis::streams::{StreamId, StreamRangeReply};
-use ::redis::{Cmd, Script, cmd};
+use ::redis::{Cmd, cmd};
 
 use super::Redis;
+use super::script::REPLAY;
 use crate::dead::{DeadEntry, Replayed, parts_of};
 use crate::error::{Cause, Outcome};
 use crate::keys::Keys;
-
-/// See `redis/replay.lua`.
-static REPLAY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("replay.lua")));
 
 impl Redis {
     pub async fn dead(&self, key: &str, before: Option<&str>, most: usize) -> Outcome<Vec<DeadEntry>> {

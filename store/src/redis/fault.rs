@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
 
-use super::COMMIT_LUA;
+use super::script;
 use crate::error::Cause;
 
 const NO_RIGHT: &str = "give the user (ACL SETUSER) the right to that command, and to the keys: the input, and of an output \
-     KEY also {KEY}:*. In all a host needs TYPE, SET, HGET, HGETALL, HSET, XADD, EVALSHA and SCRIPT LOAD; for a key GET, to \
-     be told of writes CLIENT TRACKING; for a pattern SCAN and MGET; for a stream XGROUP CREATE, XREADGROUP, XAUTOCLAIM, \
-     XPENDING, XACK and XTRIM; in a cluster CLUSTER SLOTS and GET";
+     KEY also {KEY}:*. In all a host needs TYPE, SET, HGET, HGETALL, HSET, XADD, EVALSHA and SCRIPT LOAD; for a key GET, for \
+     the lease PTTL and DEL too, to be told of writes CLIENT TRACKING; for a pattern SCAN and MGET; for a stream XGROUP \
+     CREATE, XREADGROUP, XAUTOCLAIM, XPENDING, XACK and XTRIM; to set aside XTRIM, to replay XRANGE, XREVRANGE, XLEN and \
+     XDEL; in a cluster CLUSTER SLOTS and GET";
 
 /// The cause behind `error`, which came of an operation on `key` that had `limit` to end.
 pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause {
@@ -34,8 +35,8 @@ pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause 
         _ if is_right_of_script(error) => {
             let text = error.detail().unwrap_or_default();
             let reason = text.split_once(" script: ").map_or(text, |(reason, _)| reason);
-            let command = command_of_script(text).unwrap_or("a command");
-            Cause::Denied(format!("{command} in the commit's script: {reason}: {NO_RIGHT}"))
+            let command = script::failed_command(text).unwrap_or_else(|| "a command in a script".to_owned());
+            Cause::Denied(format!("{command}: {reason}: {NO_RIGHT}"))
         }
         "DENIED" => denied("set a password on the server, or turn its protected mode off"),
         "LOADING" => unavailable("it answers once its data are in memory"),
@@ -64,13 +65,6 @@ pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause 
 fn is_right_of_script(error: &RedisError) -> bool {
     let text = error.detail().unwrap_or_default();
     ["user executing the script can't", "ACL failure in script"].iter().any(|words| text.contains(words))
-}
-
-/// The command that failed in the commit's script, of which Redis 7.0 gives the line alone.
-fn command_of_script(error: &str) -> Option<&'static str> {
-    let number: String = error.split_once("@user_script:")?.1.chars().take_while(char::is_ascii_digit).collect();
-    let line = COMMIT_LUA.lines().nth(number.parse::<usize>().ok()?.checked_sub(1)?)?;
-    Some(line.split_once("redis.call('")?.1.split_once('\'')?.0)
 }
 
 fn wrong_login() -> String {

@@ -1,21 +1,16 @@
 //! The lease: a key of plain bytes, the holder's token, with a time to live that the server measures.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use ::redis::Script;
-
+use super::script::{RELEASE, TAKE_LEASE};
 use super::{Redis, milliseconds};
 use crate::error::{Cause, Outcome};
 use crate::lease::{BELIEVED_TIMES, Lease};
 
-static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take_lease.lua")));
-static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("release.lua")));
-
 impl Redis {
     pub async fn take_lease(&self, key: &str, token: &str, time_to_live: Duration) -> Outcome<Lease> {
         let milliseconds = milliseconds(time_to_live);
-        let mut take = TAKE.key(key);
+        let mut take = TAKE_LEASE.key(key);
         take.arg(token).arg(milliseconds).arg(milliseconds.saturating_mul(BELIEVED_TIMES));
         let (word, holder, left): (String, Vec<u8>, u64) =
             self.connection.use_for(key, async |server| take.invoke_async(server).await).await?;
