@@ -33,15 +33,25 @@ fn runtime_beside() -> Result<Runtime> {
         .context("can't start the event loop")
 }
 
-/// Turns true at SIGTERM or SIGINT.
-fn stop_signal() -> Result<watch::Receiver<bool>> {
+/// What ends a command.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Signals {
+    TerminateOrInterrupt,
+    /// A worker's supervisor passes on what a terminal sends to both.
+    Terminate,
+}
+
+/// Turns true at SIGTERM, and at SIGINT where that is meant for this process.
+fn stop_signal(signals: Signals) -> Result<watch::Receiver<bool>> {
     let (sender, receiver) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => if signals == Signals::TerminateOrInterrupt { break },
+            }
         }
         sender.send_replace(true);
     });

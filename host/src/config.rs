@@ -18,7 +18,7 @@ use crate::plugin::{HandlerName, Loading, Origin};
 
 pub use self::dead::Asides;
 use self::reader::{Place, Reader};
-use self::values::{choice, http_address};
+use self::values::{bytes, choice, http_address};
 pub use self::values::{seconds, seconds_or_never, store_without_password};
 
 /// The flags of `run`. Each has a variable; the flag wins, and an empty value counts as unset.
@@ -70,6 +70,17 @@ pub struct Flags {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", help_heading = "ZIP")]
     pub zip_allow_http: Option<String>,
 
+    /// Seconds that a call may take; over it, the process that calls is replaced [env: HANDLER_TIMEOUT] [default: 30]
+    #[arg(long, value_name = "SECONDS", help_heading = "Failures")]
+    pub handler_timeout: Option<String>,
+    /// Calls of one event before it is set aside [env: MAX_ATTEMPTS] [default: 3]
+    #[arg(long, value_name = "N", help_heading = "Failures")]
+    pub max_attempts: Option<String>,
+    /// Seconds after which the place of a silent host is free for another with the same output key [env: LEASE_PERIOD]
+    /// [default: 5]
+    #[arg(long, value_name = "SECONDS", help_heading = "Failures")]
+    pub lease_period: Option<String>,
+
     /// Where /livez, /readyz, /status and /metrics are served, or off [env: HTTP_ADDR] [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS", help_heading = "Operation")]
     pub http: Option<String>,
@@ -115,9 +126,6 @@ pub struct StreamFlags {
     /// STREAM_CLAIM_IDLE] [default: 60]
     #[arg(long, value_name = "SECONDS", help_heading = "Trigger")]
     pub stream_claim_idle: Option<String>,
-    /// Calls of a stream's entry before it is set aside [env: MAX_ATTEMPTS] [default: 3]
-    #[arg(long, value_name = "N", help_heading = "Trigger")]
-    pub max_attempts: Option<String>,
 }
 
 /// The flags of every command that loads a plugin.
@@ -150,6 +158,10 @@ Variables without flags:
   REDIS_CERT_FILE             A certificate to show to a Redis that asks for one
   REDIS_KEY_FILE              The key of that certificate
   DEAD_MAX                    Events that are kept aside in {out}:dead [default: 1000]
+  INPUT_MAX_BYTES             Bytes of one event; more fails the call [default: 16MiB]
+  OUTPUT_MAX_BYTES            Bytes of one result; more fails the call [default: 16MiB]
+  ENV_MAX_BYTES               Bytes of one env; more fails the call [default: 16MiB]
+  MEMORY_LIMIT                Bytes that the process that calls may allocate [default: 80 % of the cgroup's limit]
   RUST_LOG                    Which log records are written [default: info]
   SSL_CERT_FILE               Certificates of the authorities to trust for https:// [default: the system's]
   HTTPS_PROXY, HTTP_PROXY     The proxies to take for https:// and http://
@@ -186,6 +198,16 @@ pub struct Config {
     pub history_length: usize,
     /// A stream that each result is appended to as well.
     pub output_stream: Option<String>,
+    /// What becomes of an event whose call fails.
+    pub retries: Retries,
+    /// How long a call may take.
+    pub handler_timeout: Duration,
+    /// How large inputs, results and envs may be.
+    pub limits: Limits,
+    /// How many bytes the worker may allocate; none where nothing bounds them.
+    pub memory_limit: Option<u64>,
+    /// After how long a silent host's place is free.
+    pub lease_period: Duration,
     /// Where HTTP is served (`host:port`); none for nowhere.
     pub http: Option<String>,
     /// How log records are written.
@@ -214,10 +236,32 @@ pub struct Streams {
     pub batch: usize,
     /// After how long another consumer's entry is taken over; none for never.
     pub claim_idle: Option<Duration>,
-    /// How often an entry is called before it is set aside.
+}
+
+/// What becomes of an event whose call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retries {
+    /// How often it is called before it is set aside.
     pub max_attempts: u32,
-    /// How many entries are kept aside.
+    /// How many events are kept aside.
     pub dead_max: usize,
+}
+
+/// How large what goes into a call and comes out of it may be, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// One event.
+    pub input: usize,
+    /// One result.
+    pub output: usize,
+    /// One env.
+    pub env: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { input: 16 << 20, output: 16 << 20, env: 16 << 20 }
+    }
 }
 
 /// The values of `TRIGGER`.
@@ -351,6 +395,23 @@ impl Flags {
             }),
             http: reader.parse(self.http, "HTTP_ADDR", "--http", Some(HTTP_DEFAULT.to_owned()), http_address),
             log_format: reader.parse(self.log_format, "LOG_FORMAT", "--log-format", LogFormat::Text, choice),
+            retries: reader.retries(self.max_attempts),
+            handler_timeout: reader.parse(
+                self.handler_timeout,
+                "HANDLER_TIMEOUT",
+                "--handler-timeout",
+                Duration::from_secs(30),
+                seconds,
+            ),
+            limits: reader.limits(),
+            memory_limit: reader.parse(None, "MEMORY_LIMIT", "", None, |text| bytes(text).map(Some)),
+            lease_period: reader.parse(
+                self.lease_period,
+                "LEASE_PERIOD",
+                "--lease-period",
+                Duration::from_secs(5),
+                seconds,
+            ),
             env_idle: reader.parse(self.env_idle, "ENV_IDLE", "--env-idle", Duration::from_secs(600), seconds),
             pattern,
             credentials,

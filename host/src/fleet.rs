@@ -21,6 +21,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use self::due::Due;
 use self::shard::Shard;
+use crate::config::{Limits, Retries};
+use crate::control::{Report, Supervision};
+use crate::flight::MOST_SLOTS;
 use crate::pattern::Pattern;
 use crate::plugin::{Arrival, Loaded};
 use crate::status::{Board, State};
@@ -31,7 +34,7 @@ use crate::worker::{Backoff, HEARTBEAT, STATUS_LIFE};
 const STEP: usize = 1000;
 
 /// The most threads that call handlers.
-const MOST_SHARDS: usize = 16;
+const MOST_SHARDS: usize = MOST_SLOTS;
 
 /// What is done with a pattern's keys.
 #[derive(Clone)]
@@ -52,6 +55,10 @@ pub struct Job {
     pub push: bool,
     /// After how long an env that was not touched leaves memory.
     pub env_idle: Duration,
+    /// What becomes of a value whose call fails.
+    pub retries: Retries,
+    /// How large inputs, results and envs may be.
+    pub limits: Limits,
 }
 
 /// Works on the keys of a pattern.
@@ -60,6 +67,7 @@ pub struct Fleet {
     /// The output pattern as if it were a key: the host's status lies beside it.
     keys: Keys,
     board: Arc<Board>,
+    supervision: Supervision,
     versions: Arc<Mutex<Versions<Arc<Loaded>>>>,
     stop: watch::Receiver<bool>,
     shards: Vec<(Arc<Due>, JoinHandle<()>)>,
@@ -78,8 +86,14 @@ impl Fleet {
     ///
     /// # Errors
     ///
-    /// A thread can't be started.
-    pub fn start(job: Job, plugin: Loaded, board: Arc<Board>, stop: watch::Receiver<bool>) -> Result<Fleet> {
+    /// A thread can't be started, or what the supervisor gave can't be used.
+    pub fn start(
+        job: Job,
+        plugin: Loaded,
+        board: Arc<Board>,
+        supervision: Supervision,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Fleet> {
         let versions = Arc::new(Mutex::new(Versions::new(Arc::new(plugin), Arc::clone(&board))));
         let keys = Keys::of(&job.output.with("*"))?;
         let count = thread::available_parallelism().map_or(1, usize::from).min(MOST_SHARDS);
@@ -88,13 +102,14 @@ impl Fleet {
                 let due = Arc::new(Due::default());
                 let (job, board, versions) = (job.clone(), Arc::clone(&board), Arc::clone(&versions));
                 let (stop, keys) = (stop.clone(), Arc::clone(&due));
-                let start = move || Shard::new(job, board, versions, keys).run(stop);
+                let (slot, suspects) = (supervision.slot(number)?, supervision.suspects());
+                let start = move || Shard::new(job, board, versions, keys, slot, suspects).run(stop);
                 let thread = thread::Builder::new().name(format!("shard-{number}")).spawn(start);
                 Ok((due, thread.context("can't start a thread that calls the handler")?))
             })
             .collect::<Result<_>>()?;
         let watching = if job.push { Watching::NotYet } else { Watching::No };
-        Ok(Fleet { job, keys, board, versions, stop, shards, watching })
+        Ok(Fleet { job, keys, board, supervision, versions, stop, shards, watching })
     }
 
     /// Works until it is told to stop. New versions of the plugin come through `arrivals`.
@@ -202,7 +217,9 @@ impl Fleet {
     }
 
     async fn announce(&self) {
-        let status = serde_json::to_vec(&self.board.snapshot()).unwrap_or_default();
+        let snapshot = self.board.snapshot();
+        let status = serde_json::to_vec(&snapshot.status).unwrap_or_default();
+        self.supervision.report(&Report::Now(Box::new(snapshot)));
         if let Err(error) = self.job.store.announce(&self.keys, &status, STATUS_LIFE).await {
             self.board.unavailable(&error);
         }
@@ -220,7 +237,7 @@ impl Fleet {
         });
         joined.await.ok();
         self.board.enter(State::Stopped, None);
-        let status = serde_json::to_vec(&self.board.snapshot()).unwrap_or_default();
+        let status = serde_json::to_vec(&self.board.status()).unwrap_or_default();
         timeout(Duration::from_secs(1), self.job.store.announce(&self.keys, &status, STATUS_LIFE)).await.ok();
     }
 }

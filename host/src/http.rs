@@ -9,19 +9,43 @@ use anyhow::{Context, Result};
 use axum::extract::State as Shared;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::metrics;
-use crate::status::{Board, State, Status};
+use crate::status::{Board, Snapshot};
+
+/// Whom to ask how the host is doing.
+#[derive(Clone)]
+pub enum Telling {
+    /// The worker's board, in the same process.
+    Board(Arc<Board>),
+    /// The supervisor, which asks the worker.
+    Supervisor(mpsc::Sender<oneshot::Sender<Snapshot>>),
+}
+
+impl Telling {
+    /// None while the host ends.
+    async fn snapshot(&self) -> Option<Snapshot> {
+        match self {
+            Telling::Board(board) => Some(board.snapshot()),
+            Telling::Supervisor(supervisor) => {
+                let (answer, answered) = oneshot::channel();
+                supervisor.send(answer).await.ok()?;
+                answered.await.ok()
+            }
+        }
+    }
+}
 
 /// Serves until the process ends.
 ///
 /// # Errors
 ///
 /// The address can't be listened on.
-pub fn serve(address: &str, board: Arc<Board>) -> Result<()> {
+pub fn serve(address: &str, telling: Telling) -> Result<()> {
     let listener = TcpListener::bind(address)
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .with_context(|| format!("can't listen on {address}: set HTTP_ADDR to a free address, or to off"))?;
@@ -32,7 +56,7 @@ pub fn serve(address: &str, board: Arc<Board>) -> Result<()> {
         .route("/readyz", get(ready))
         .route("/status", get(status))
         .route("/metrics", get(metrics))
-        .with_state(board);
+        .with_state(telling);
     thread::Builder::new()
         .name("http".to_owned())
         .spawn(move || {
@@ -48,21 +72,29 @@ pub fn serve(address: &str, board: Arc<Board>) -> Result<()> {
     Ok(())
 }
 
-async fn ready(Shared(board): Shared<Arc<Board>>) -> (StatusCode, String) {
-    let status = board.snapshot();
-    match status.state {
-        State::Running => (StatusCode::OK, "ready\n".to_owned()),
-        _ => {
-            let reason = status.reason.unwrap_or_else(|| "it is starting or stopping".to_owned());
+async fn ready(Shared(telling): Shared<Telling>) -> (StatusCode, String) {
+    match telling.snapshot().await.map(|snapshot| snapshot.status) {
+        Some(status) if status.state.is_ready() => (StatusCode::OK, "ready\n".to_owned()),
+        status => {
+            let reason = status.and_then(|status| status.reason);
+            let reason = reason.unwrap_or_else(|| "it is starting or stopping".to_owned());
             (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n"))
         }
     }
 }
 
-async fn status(Shared(board): Shared<Arc<Board>>) -> Json<Status> {
-    Json(board.snapshot())
+async fn status(Shared(telling): Shared<Telling>) -> Response {
+    answer(telling.snapshot().await.map(|snapshot| Json(snapshot.status)))
 }
 
-async fn metrics(Shared(board): Shared<Arc<Board>>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(board.snapshot()))
+async fn metrics(Shared(telling): Shared<Telling>) -> Response {
+    let text = telling.snapshot().await.map(metrics::text);
+    answer(text.map(|text| ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text)))
+}
+
+fn answer(told: Option<impl IntoResponse>) -> Response {
+    told.map_or_else(
+        || (StatusCode::SERVICE_UNAVAILABLE, "the host is stopping\n").into_response(),
+        IntoResponse::into_response,
+    )
 }

@@ -12,9 +12,14 @@ pub mod trigger;
 pub mod plugin;
 mod versions;
 
+pub mod flight;
 pub mod worker;
 
 pub mod fleet;
+
+pub mod control;
+pub mod limits;
+pub mod supervisor;
 
 pub mod http;
 pub mod metrics;

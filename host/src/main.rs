@@ -17,6 +17,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Run(Box<run::Arguments>),
+    /// The process that calls handlers, which `run` starts.
+    #[command(hide = true)]
+    Worker(Box<run::Arguments>),
     Dev(dev::Arguments),
     Invoke(invoke::Arguments),
     Inspect(inspect::Arguments),
@@ -28,6 +31,7 @@ enum Command {
 fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
         Command::Run(arguments) => run::run(*arguments),
+        Command::Worker(arguments) => run::work(*arguments),
         Command::Dev(arguments) => dev::dev(arguments),
         Command::Invoke(arguments) => invoke::invoke(arguments),
         Command::Inspect(arguments) => inspect::inspect(arguments),

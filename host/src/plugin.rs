@@ -38,6 +38,7 @@ pub use load::{Loaded, mapped_libraries};
 pub use loader::{Loader, Loading, NotLoaded, Step};
 pub use origin::{Origin, ZipUrl};
 pub use private::PrivateFolder;
+pub(crate) use private::{lock, open_folder};
 pub use running::Running;
 pub use source::Source;
 pub use trust::{Distrust, PublicKey, Signer, Trust, Trusted, writable_by_others};

@@ -99,6 +99,11 @@ impl Event {
         Event { key: key.to_owned(), id: content_id(&bytes), bytes }
     }
 
+    /// Whether it is a key's value, known by its content.
+    pub(crate) fn is_known_by_content(&self) -> bool {
+        self.id.starts_with("sha256:")
+    }
+
     fn of_tick(key: &str, now: SystemTime) -> Event {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         Event { key: key.to_owned(), bytes: b"null".to_vec(), id: format!("timer:{}", since.as_millis()) }

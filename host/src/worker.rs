@@ -20,6 +20,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use self::call::Pace;
 use self::commit::{Sent, answered};
 use self::version::{Version, open};
+use crate::config::{Limits, Retries};
+use crate::control::{Report, Supervision, Suspects};
+use crate::flight::Slot;
 use crate::plugin::{Arrival, Loaded, NotLoaded};
 use crate::status::{Board, State};
 use crate::trigger::Trigger;
@@ -27,6 +30,7 @@ use crate::versions::Versions;
 
 pub(crate) use self::backoff::Backoff;
 pub use self::call::Outcome;
+pub(crate) use self::call::bounded;
 
 /// How often `{out}:status` is written where nothing else causes it.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -53,10 +57,10 @@ pub struct Job {
     pub group: Option<Group>,
     /// A stream that each result is appended to as well.
     pub output_stream: Option<String>,
-    /// How often a stream's entry is called before it is set aside.
-    pub max_attempts: u32,
-    /// How many events are kept aside.
-    pub dead_max: usize,
+    /// What becomes of an event whose call fails; none where it is called once and kept nowhere.
+    pub retries: Option<Retries>,
+    /// How large inputs, results and envs may be.
+    pub limits: Limits,
 }
 
 /// What a worker tells whoever started it.
@@ -89,6 +93,11 @@ pub struct Worker {
     /// The commit that is under way.
     sent: Option<Sent>,
     board: Arc<Board>,
+    supervision: Supervision,
+    /// Where the event that is being called stands.
+    slot: Slot,
+    /// The events that ended workers before this one.
+    suspects: Suspects,
     tell: Box<dyn FnMut(News<'_>)>,
     /// When `{out}:status` is due.
     announcement: Instant,
@@ -113,11 +122,12 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// The handler doesn't open.
+    /// The handler doesn't open, or what the supervisor gave can't be used.
     pub fn new(
         job: Job,
         plugin: Loaded,
         board: Arc<Board>,
+        supervision: Supervision,
         stop: watch::Receiver<bool>,
         tell: impl FnMut(News<'_>) + 'static,
     ) -> Result<Worker> {
@@ -127,6 +137,9 @@ impl Worker {
             progress: Progress::default(),
             sent: None,
             board,
+            slot: supervision.slot(0)?,
+            suspects: supervision.suspects(),
+            supervision,
             tell: Box::new(tell),
             announcement: Instant::now(),
             announcement_failed: false,
@@ -339,7 +352,9 @@ impl Worker {
     }
 
     async fn announce_state(&mut self) -> Result<(), store::Error> {
-        let status = serde_json::to_vec(&self.board.snapshot()).unwrap_or_default();
+        let snapshot = self.board.snapshot();
+        let status = serde_json::to_vec(&snapshot.status).unwrap_or_default();
+        self.supervision.report(&Report::Now(Box::new(snapshot)));
         let announced = self.job.store.announce(&self.job.output, &status, STATUS_LIFE).await;
         self.announcement = Instant::now() + HEARTBEAT;
         announced

@@ -17,8 +17,9 @@ use store::{Address, Credentials, Keys, Store};
 use tokio::sync::mpsc;
 
 use self::build::{Builder, Package};
-use super::{runtime, stop_signal};
-use crate::config::{LogFormat, seconds, store_without_password, variable};
+use super::{Signals, runtime, stop_signal};
+use crate::config::{Limits, LogFormat, seconds, store_without_password, variable};
+use crate::control::Supervision;
 use crate::logging;
 use crate::plugin::{Arrival, HandlerName, Loader, Loading};
 use crate::status::Board;
@@ -73,7 +74,7 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
     build_and_watch(Builder::new(package), Arc::downgrade(&loader), sender)?;
     runtime
         .block_on(async {
-            let mut stop = stop_signal()?;
+            let mut stop = stop_signal(Signals::TerminateOrInterrupt)?;
             let plugin = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
                 arrival = arrivals.recv() => match arrival {
@@ -97,11 +98,11 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
                 history_length: HISTORY_LENGTH,
                 group: None,
                 output_stream: None,
-                max_attempts: 1,
-                dead_max: 0,
+                retries: None,
+                limits: Limits::default(),
             };
             let trigger = Trigger::Feed(Feed::new(INPUT_KEY, arguments.period, source));
-            Worker::new(job, plugin, board, stop, print::news)?.run(trigger, arrivals).await;
+            Worker::new(job, plugin, board, Supervision::default(), stop, print::news)?.run(trigger, arrivals).await;
             Ok(())
         })
         .map(|()| ExitCode::SUCCESS)

@@ -1,21 +1,26 @@
 //! `plugin-host run`: the operator's command.
 
-use anyhow::Result;
-use clap::Args;
+use std::io::BufReader;
+use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
 use store::Store;
 use tokio::sync::{mpsc, watch};
 
-use super::{runtime, runtime_beside, stop_signal};
+use super::{Signals, runtime, runtime_beside, stop_signal};
 use crate::config::{Config, Flags, Triggers, VARIABLES_WITHOUT_FLAGS, variable};
+use crate::control::{Beginning, Link, Report, Supervision, end_with_parent};
 use crate::fleet::{self, Fleet};
+use crate::http::Telling;
 use crate::pattern::Pattern;
 use crate::plugin::{Loaded, Loader, Source, Watch};
 use crate::status::Board;
 use crate::trigger::{Poll, Push, Stream, Timer, Trigger};
 use crate::worker::{Job, Worker};
-use crate::{http, logging};
+use crate::{http, limits, logging, supervisor};
 
 /// Calls a handler when its input changes, and commits what it returns, until SIGTERM or SIGINT
 #[derive(Args)]
@@ -23,6 +28,17 @@ use crate::{http, logging};
 pub struct Arguments {
     #[command(flatten)]
     flags: Flags,
+    /// Calls the handler in this very process, for debuggers: a handler that ends it ends the host, none is too slow, and
+    /// no lease is held
+    #[arg(long, help_heading = "Failures")]
+    no_supervisor: bool,
+}
+
+/// What a worker has of its supervisor.
+struct Supervised {
+    link: Link,
+    beginning: Beginning,
+    lines: BufReader<UnixStream>,
 }
 
 /// Runs until it is told to stop.
@@ -33,12 +49,40 @@ pub struct Arguments {
 pub fn run(arguments: Arguments) -> Result<ExitCode> {
     let config = arguments.flags.resolve(variable)?;
     logging::start(config.log_format, variable("RUST_LOG").as_deref());
+    if arguments.no_supervisor {
+        return begin(config, None);
+    }
+    let runtime = runtime()?;
+    let ended = runtime.block_on(supervisor::run(config));
+    runtime.shutdown_background();
+    ended
+}
 
+/// The worker's part of [`run`].
+///
+/// # Errors
+///
+/// As [`run`]'s.
+pub fn work(arguments: Arguments) -> Result<ExitCode> {
+    end_with_parent();
+    let (link, beginning, lines) = Link::take()?;
+    let told = link.clone();
+    let begun = arguments.flags.resolve(variable).map_err(anyhow::Error::from).and_then(|config| {
+        logging::start(config.log_format, variable("RUST_LOG").as_deref());
+        if let Some(bytes) = beginning.memory_limit {
+            limits::limit_memory(bytes);
+        }
+        begin(config, Some(Supervised { link, beginning, lines }))
+    });
+    begun.inspect_err(|error| told.report(&Report::Refused(format!("{error:#}"))))
+}
+
+fn begin(config: Config, supervised: Option<Supervised>) -> Result<ExitCode> {
     let runtime = match config.trigger {
         Triggers::Stream(_) => runtime_beside()?,
         _ => runtime()?,
     };
-    let ended = runtime.block_on(until_stopped(config));
+    let ended = runtime.block_on(until_stopped(config, supervised));
     // What may still block (a password file that can't be read) is not waited for.
     runtime.shutdown_background();
     ended?;
@@ -47,11 +91,25 @@ pub fn run(arguments: Arguments) -> Result<ExitCode> {
 }
 
 /// Loads the plugin, and works while another thread looks for new versions of it.
-async fn until_stopped(mut config: Config) -> Result<()> {
-    let mut stop = stop_signal()?;
+async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Result<()> {
+    let signals = if supervised.is_some() { Signals::Terminate } else { Signals::TerminateOrInterrupt };
+    let mut stop = stop_signal(signals)?;
     let board = Arc::new(Board::new(&config.handler.symbol, config.period));
-    if let Some(address) = &config.http {
-        http::serve(address, Arc::clone(&board))?;
+    let (go, mut gone) = watch::channel(supervised.is_none());
+    let mut supervision = Supervision::default();
+    match supervised {
+        Some(Supervised { link, beginning, lines }) => {
+            link.obey(lines, Arc::clone(&board), go)?;
+            if let Some(counted) = beginning.counted {
+                board.carry_on(counted);
+            }
+            supervision = Supervision::new(link, beginning.flights, beginning.suspects);
+        }
+        None => {
+            if let Some(address) = &config.http {
+                http::serve(address, Telling::Board(Arc::clone(&board)))?;
+            }
+        }
     }
     let signatures = if config.loading.trust.public_key.is_some() { "checked" } else { "not checked" };
     let loader = Arc::new(Loader::new(config.loading.clone(), config.handler.clone(), logging::plugin_sink())?);
@@ -77,10 +135,15 @@ async fn until_stopped(mut config: Config) -> Result<()> {
     let (sender, arrivals) = mpsc::channel(1);
     let watch =
         config.reload_period.map(|period| Watch::start(source, Arc::clone(&loader), period, sender)).transpose()?;
+    supervision.report(&Report::Loaded);
+    tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        _ = gone.wait_for(|gone| *gone) => {}
+    }
     match config.pattern.take() {
-        Some((input, output)) => fleet(config, input, output, plugin, board, stop)?.run(arrivals).await,
+        Some((input, output)) => fleet(config, input, output, plugin, board, supervision, stop)?.run(arrivals).await,
         None => {
-            let (worker, trigger) = worker(config, plugin, board, stop)?;
+            let (worker, trigger) = worker(config, plugin, board, supervision, stop)?;
             worker.run(trigger, arrivals).await;
         }
     }
@@ -91,16 +154,22 @@ async fn until_stopped(mut config: Config) -> Result<()> {
 }
 
 /// The handler on one key or stream.
-fn worker(config: Config, plugin: Loaded, board: Arc<Board>, stop: watch::Receiver<bool>) -> Result<(Worker, Trigger)> {
+fn worker(
+    config: Config,
+    plugin: Loaded,
+    board: Arc<Board>,
+    supervision: Supervision,
+    stop: watch::Receiver<bool>,
+) -> Result<(Worker, Trigger)> {
     let store = Store::new(config.store, config.credentials);
     let (input, output) = (config.input_key.as_str(), config.output);
-    let (trigger, streams) = match config.trigger {
+    let (trigger, group) = match config.trigger {
         Triggers::Poll => (Trigger::Poll(Poll::new(input, config.period)), None),
         Triggers::Push => (Trigger::Push(Push::new(input, config.period)), None),
         Triggers::Timer => (Trigger::Timer(Timer::new(&output.output, config.period)), None),
         Triggers::Stream(streams) => {
             let stream = Stream::new(&store, streams.group.clone(), streams.batch, streams.claim_idle);
-            (Trigger::Stream(stream), Some(streams))
+            (Trigger::Stream(stream), Some(streams.group))
         }
     };
     let job = Job {
@@ -110,11 +179,11 @@ fn worker(config: Config, plugin: Loaded, board: Arc<Board>, stop: watch::Receiv
         output,
         history_length: config.history_length,
         output_stream: config.output_stream,
-        max_attempts: streams.as_ref().map_or(1, |streams| streams.max_attempts),
-        dead_max: streams.as_ref().map_or(0, |streams| streams.dead_max),
-        group: streams.map(|streams| streams.group),
+        retries: Some(config.retries),
+        limits: config.limits,
+        group,
     };
-    Ok((Worker::new(job, plugin, board, stop, |_| {})?, trigger))
+    Ok((Worker::new(job, plugin, board, supervision, stop, |_| {})?, trigger))
 }
 
 /// The handler on all keys of a pattern.
@@ -124,6 +193,7 @@ fn fleet(
     output: Pattern,
     plugin: Loaded,
     board: Arc<Board>,
+    supervision: Supervision,
     stop: watch::Receiver<bool>,
 ) -> Result<Fleet> {
     let store = Store::new(config.store, config.credentials);
@@ -136,6 +206,8 @@ fn fleet(
         period: config.period,
         push: config.trigger == Triggers::Push,
         env_idle: config.env_idle,
+        retries: config.retries,
+        limits: config.limits,
     };
-    Fleet::start(job, plugin, board, stop)
+    Fleet::start(job, plugin, board, supervision, stop)
 }

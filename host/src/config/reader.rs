@@ -9,7 +9,7 @@ use store::{Address, ClientFiles, Credentials, Group, Keys, Password, Tls, slot}
 use super::values::{
     PASSWORD_IN_FLAG, at_least_one, bytes, choice, seconds, seconds_or_never, sha256_digits, yes_or_no,
 };
-use super::{BATCH_MAX, DataFlags, Faults, LoadingFlags, MAIN, StreamFlags, Streams, TriggerKind};
+use super::{BATCH_MAX, DataFlags, Faults, Limits, LoadingFlags, MAIN, Retries, StreamFlags, Streams, TriggerKind};
 use crate::pattern::{Pattern, looping_key};
 use crate::plugin::{Loading, Origin, Trust, ZIP_MAX_BYTES};
 
@@ -261,13 +261,18 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             consumer: text(flags.stream_consumer, "STREAM_CONSUMER", MAIN),
         };
         let batch = |text: &str| at_least_one(text, BATCH_MAX);
-        let any = |text: &str| at_least_one(text, u32::MAX);
         let (idle, minute) = ("STREAM_CLAIM_IDLE", Some(Duration::from_secs(60)));
         Streams {
             group,
             batch: self.parse(flags.stream_batch, "STREAM_BATCH", "--stream-batch", 100, batch) as usize,
             claim_idle: self.parse(flags.stream_claim_idle, idle, "--stream-claim-idle", minute, seconds_or_never),
-            max_attempts: self.parse(flags.max_attempts, "MAX_ATTEMPTS", "--max-attempts", 3, any),
+        }
+    }
+
+    pub(super) fn retries(&mut self, max_attempts: Option<String>) -> Retries {
+        let any = |text: &str| at_least_one(text, u32::MAX);
+        Retries {
+            max_attempts: self.parse(max_attempts, "MAX_ATTEMPTS", "--max-attempts", 3, any),
             dead_max: self.dead_max(),
         }
     }
@@ -275,6 +280,19 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// How many events are kept aside.
     pub(super) fn dead_max(&mut self) -> usize {
         self.parse(None, "DEAD_MAX", "", 1000, |text| at_least_one(text, u32::MAX)) as usize
+    }
+
+    pub(super) fn limits(&mut self) -> Limits {
+        let default = Limits::default();
+        let mut limit = |variable, default| {
+            let limit = self.parse(None, variable, "", default as u64, bytes);
+            usize::try_from(limit).unwrap_or(usize::MAX)
+        };
+        Limits {
+            input: limit("INPUT_MAX_BYTES", default.input),
+            output: limit("OUTPUT_MAX_BYTES", default.output),
+            env: limit("ENV_MAX_BYTES", default.env),
+        }
     }
 
     pub(super) fn period(&mut self, flag: Option<String>) -> Duration {

@@ -5,21 +5,24 @@
 //! many times the memory of its env. If a commit goes wrong, its key is forgotten, and read anew at the next round.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use plugin_api::abi::{About, Call};
-use store::{Commit, Committed, Keys, Saved};
+use plugin_api::abi::{About, Call, Failure, FailureKind};
+use store::{Commit, Committed, Dead, Keys, Saved};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::due::Due;
 use super::{Job, lock, since};
+use crate::control::Suspects;
+use crate::flight::{Slot, key_number};
 use crate::plugin::Loaded;
 use crate::status::{Board, State, now};
 use crate::trigger::content_id;
 use crate::versions::Versions;
-use crate::worker::Backoff;
+use crate::worker::{Backoff, bounded};
 
 /// How many keys a round works on: enough to fill a pipeline, few enough that the next keys don't wait long.
 const ROUND: usize = 256;
@@ -36,6 +39,12 @@ pub(super) struct Shard {
     versions: Arc<Mutex<Versions<Arc<Loaded>>>>,
     due: Arc<Due>,
     known: HashMap<Arc<str>, Known>,
+    /// The keys whose newest bytes failed, and how often.
+    failing: HashMap<Arc<str>, (String, u32)>,
+    /// Where the event that is being called stands.
+    slot: Slot,
+    /// The events that ended workers before this one.
+    suspects: Suspects,
     /// What the board was told of this thread's keys and envs.
     told: [usize; 2],
     /// There may be others since.
@@ -76,8 +85,26 @@ struct Changed {
 struct Called {
     changed: Changed,
     plugin: Arc<Loaded>,
-    output: Vec<u8>,
-    env: Vec<u8>,
+    gave: Gave,
+}
+
+enum Gave {
+    Result {
+        output: Vec<u8>,
+        env: Vec<u8>,
+    },
+    /// Nothing, as often as it may be tried: the event is set aside, and the env stays.
+    Nothing {
+        reason: String,
+        attempts: u32,
+    },
+}
+
+/// Why there is no result.
+enum Failed {
+    /// The handler can't go on with the key's env.
+    Env(String),
+    Call(Failure),
 }
 
 impl Shard {
@@ -86,10 +113,13 @@ impl Shard {
         board: Arc<Board>,
         versions: Arc<Mutex<Versions<Arc<Loaded>>>>,
         due: Arc<Due>,
+        slot: Slot,
+        suspects: Suspects,
     ) -> Shard {
         // A connection of its own, so that the threads don't wait for each other.
         let job = Job { store: job.store.another(), ..job };
-        Shard { job, board, versions, due, known: HashMap::new(), told: [0, 0], count_due: true, swept: Instant::now() }
+        let (known, failing, swept) = (HashMap::new(), HashMap::new(), Instant::now());
+        Shard { job, board, versions, due, known, failing, slot, suspects, told: [0, 0], count_due: true, swept }
     }
 
     /// Works until it is told to stop.
@@ -121,7 +151,7 @@ impl Shard {
                 }
                 keys = due.take(ROUND) => keys,
             };
-            match self.round(&keys).await {
+            match self.rounds(&keys).await {
                 Ok(()) => {
                     backoff = Backoff::default();
                     self.board.enter(State::Running, None);
@@ -137,6 +167,23 @@ impl Shard {
             }
             self.count_due = true;
         }
+    }
+
+    /// Works on these keys: on all together, but on one whose event ended a worker alone, so that it costs the others
+    /// nothing if it ends this one too.
+    async fn rounds(&mut self, keys: &[Arc<str>]) -> Result<(), store::Error> {
+        if self.suspects.is_empty() {
+            return self.round(keys).await;
+        }
+        let is_suspect = |key: &&Arc<str>| self.suspects.has_key(key_number(key));
+        let (alone, together): (Vec<_>, Vec<_>) = keys.iter().partition(is_suspect);
+        let together: Vec<_> = together.into_iter().cloned().collect();
+        let alone: Vec<_> = alone.into_iter().cloned().collect();
+        self.round(&together).await?;
+        for key in alone {
+            self.round(&[key]).await?;
+        }
+        Ok(())
     }
 
     /// Reads these keys, calls the handler with those that have new bytes, and commits.
@@ -155,6 +202,7 @@ impl Shard {
         for (key, value) in keys.iter().zip(values) {
             let Some(bytes) = value else {
                 self.known.remove(key);
+                self.failing.remove(key);
                 continue;
             };
             let event = content_id(&bytes);
@@ -205,37 +253,51 @@ impl Shard {
         self.known.insert(Arc::clone(key), known);
     }
 
-    /// Calls the handler; nothing is to be committed of a call that fails.
+    /// Calls the handler. Of a call that fails nothing is to be committed, unless it was the last attempt.
     fn call(&mut self, changed: Changed) -> Option<Called> {
         let plugin = Arc::clone(lock(&self.versions).current());
-        match self.call_version(&changed, &plugin) {
-            Ok((output, env)) => {
+        let suspect = self.suspects.of(key_number(&changed.key), &changed.event);
+        let failed = self.failing.get(&changed.key).filter(|(event, _)| *event == changed.event);
+        let attempts = failed.map_or_else(|| suspect.map_or(0, |suspect| suspect.attempts), |(_, attempts)| *attempts);
+        if let Some(suspect) = suspect
+            && attempts >= self.job.retries.max_attempts
+        {
+            let gave = Gave::Nothing { reason: suspect.reason.clone(), attempts };
+            return Some(Called { changed, plugin, gave });
+        }
+        match self.call_version(&changed, &plugin, attempts + 1) {
+            Ok(gave) => {
                 let mut versions = lock(&self.versions);
                 if Arc::ptr_eq(versions.current(), &plugin) {
                     versions.proven();
                 }
-                Some(Called { changed, plugin, output, env })
+                Some(Called { changed, plugin, gave })
             }
-            Err(why) => self.call_version_before(changed, &plugin, &why),
+            Err(failed) => self.call_version_before(changed, plugin, failed, attempts + 1),
         }
     }
 
     /// What fails in a version that has had no success yet goes to the version before. What fails in both, or in one that
-    /// stays, is left until it has other bytes.
-    fn call_version_before(&mut self, changed: Changed, plugin: &Arc<Loaded>, why: &str) -> Option<Called> {
+    /// stays, is tried again, or set aside.
+    fn call_version_before(
+        &mut self,
+        changed: Changed,
+        plugin: Arc<Loaded>,
+        failed: Failed,
+        attempts: u32,
+    ) -> Option<Called> {
         let (current, before) = {
             let versions = lock(&self.versions);
             (Arc::clone(versions.current()), versions.before().cloned())
         };
-        if Arc::ptr_eq(&current, plugin) {
-            let called = before.and_then(|before| Some((self.call_version(&changed, &before).ok()?, before)));
-            let Some(((output, env), before)) = called else {
-                self.known.get_mut(&changed.key)?.event = changed.event.into();
-                return None;
+        if Arc::ptr_eq(&current, &plugin) {
+            let called = before.and_then(|before| Some((self.call_version(&changed, &before, attempts).ok()?, before)));
+            let Some((gave, before)) = called else {
+                return self.not_called(changed, plugin, failed, attempts);
             };
             let mut versions = lock(&self.versions);
-            if Arc::ptr_eq(versions.current(), plugin) && versions.go_back(&why).is_some() {
-                return Some(Called { changed, plugin: before, output, env });
+            if Arc::ptr_eq(versions.current(), &plugin) && versions.go_back(&failed.to_string()).is_some() {
+                return Some(Called { changed, plugin: before, gave });
             }
         }
         // Another thread has gone back already, or has had a success with this version, or there is a newer one.
@@ -243,12 +305,52 @@ impl Shard {
         None
     }
 
-    /// Calls the handler of this version with the env of the last commit. Gives output and env, or why there are none.
-    fn call_version(&self, changed: &Changed, plugin: &Loaded) -> Result<(Vec<u8>, Vec<u8>), String> {
-        let progress = self.known.get(&changed.key).and_then(|known| known.progress.as_ref());
-        let Some(progress) = progress else { return Err("its env is not known".to_owned()) };
+    /// The key is due again, when it may have a newer value; or its value is set aside. One whose env can't be read is
+    /// left until it has other bytes: an env is never overwritten.
+    fn not_called(&mut self, changed: Changed, plugin: Arc<Loaded>, failed: Failed, attempts: u32) -> Option<Called> {
+        match failed {
+            Failed::Env(_) => {
+                self.known.get_mut(&changed.key)?.event = changed.event.into();
+                None
+            }
+            Failed::Call(failure) => {
+                if failure.kind == FailureKind::Input || attempts >= self.job.retries.max_attempts {
+                    let gave = Gave::Nothing { reason: failure.to_string(), attempts };
+                    return Some(Called { changed, plugin, gave });
+                }
+                self.due.add(&changed.key);
+                self.failing.insert(changed.key, (changed.event, attempts));
+                None
+            }
+        }
+    }
+
+    /// Calls the handler of this version with the env of the last commit.
+    fn call_version(&mut self, changed: &Changed, plugin: &Loaded, attempt: u32) -> Result<Gave, Failed> {
         let span = tracing::info_span!("call", handler = plugin.verified.symbol, key = &*changed.key);
         let _entered = span.enter();
+        let started = Instant::now();
+        self.slot.enter(key_number(&changed.key), &changed.event, attempt);
+        let called = self.call_open(changed, plugin, attempt);
+        self.slot.leave();
+        match &called {
+            Ok(_) => self.board.succeeded(1, since(started)),
+            Err(Failed::Env(why)) => {
+                tracing::error!(key = &*changed.key, event = changed.event, kind = "env", "{why}");
+                self.board.failed_at(&changed.key, "env", why);
+            }
+            Err(Failed::Call(failure)) => {
+                let kind = failure.kind.as_str();
+                tracing::error!(key = &*changed.key, event = changed.event, attempt, kind, "{failure}");
+                self.board.failed(&changed.key, since(started), failure);
+            }
+        }
+        called
+    }
+
+    fn call_open(&self, changed: &Changed, plugin: &Loaded, attempt: u32) -> Result<Gave, Failed> {
+        let progress = self.known.get(&changed.key).and_then(|known| known.progress.as_ref());
+        let Some(progress) = progress else { return Err(Failed::Env("its env is not known".to_owned())) };
         let about = About {
             host: &self.job.address.0,
             port: self.job.address.1,
@@ -261,24 +363,16 @@ impl Shard {
             input: &changed.bytes,
             event_id: &changed.event,
             last_execution: progress.saved_at.as_deref(),
-            attempt: 1,
+            attempt,
         };
-        let started = Instant::now();
-        let mut running = plugin.run(&about, &progress.env).map_err(|error| {
-            let why = format!("{error:#}");
-            tracing::error!(key = &*changed.key, event = changed.event, kind = "env", "{why}");
-            self.board.failed_at(&changed.key, "env", &why);
-            why
-        })?;
-        let called = running.call(&call, &[]).and_then(|output| Ok((output, running.save_env()?)));
-        match &called {
-            Ok(_) => self.board.succeeded(1, since(started)),
-            Err(failure) => {
-                tracing::error!(key = &*changed.key, event = changed.event, kind = failure.kind.as_str(), "{failure}");
-                self.board.failed(&changed.key, since(started), failure);
-            }
-        }
-        called.map_err(|failure| failure.to_string())
+        let limits = self.job.limits;
+        bounded(FailureKind::Input, "INPUT_MAX_BYTES", changed.bytes.len(), limits.input)?;
+        let mut running = plugin.run(&about, &progress.env).map_err(|error| Failed::Env(format!("{error:#}")))?;
+        let output = running.call(&call, &[])?;
+        bounded(FailureKind::Output, "OUTPUT_MAX_BYTES", output.len(), limits.output)?;
+        let env = running.save_env()?;
+        bounded(FailureKind::Env, "ENV_MAX_BYTES", env.len(), limits.env)?;
+        Ok(Gave::Result { output, env })
     }
 
     async fn commit(&mut self, called: Vec<Called>) -> Result<(), store::Error> {
@@ -329,14 +423,22 @@ impl Shard {
         failed.map_or(Ok(()), Err)
     }
 
-    fn commit_of<'a>(&self, called: &'a Called, saved_at: &'a str) -> Commit<'a> {
+    fn commit_of<'a>(&'a self, called: &'a Called, saved_at: &'a str) -> Commit<'a> {
         let progress = self.known.get(&called.changed.key).and_then(|known| known.progress.as_ref());
         let verified = &called.plugin.verified;
+        let (outputs, env, dead) = match &called.gave {
+            Gave::Result { output, env } => (vec![output.as_slice()], env.as_slice(), None),
+            Gave::Nothing { reason, attempts } => {
+                let (data, most) = (called.changed.bytes.as_slice(), self.job.retries.dead_max);
+                let dead = Dead { data, reason, attempts: *attempts, at: saved_at, most };
+                (Vec::new(), progress.map_or(&[][..], |progress| &progress.env), Some(dead))
+            }
+        };
         Commit {
             keys: &called.changed.keys,
             sequence: progress.map_or(0, |progress| progress.sequence),
-            outputs: vec![&called.output],
-            env: &called.env,
+            outputs,
+            env,
             last_event: &called.changed.event,
             handler: &verified.symbol,
             plugin_version: &verified.manifest.version,
@@ -344,17 +446,33 @@ impl Shard {
             history_length: self.job.history_length,
             output_stream: None,
             taken: None,
-            dead: None,
+            dead,
             replayed: None,
         }
     }
 
     fn committed(&mut self, called: Called, saved_at: &Arc<str>) {
-        let Called { changed, env, .. } = called;
-        tracing::debug!(key = &*changed.key, event = changed.event, "called");
+        let Called { changed, gave, .. } = called;
+        self.slot.progressed();
+        self.suspects.settled(key_number(&changed.key), &changed.event);
+        self.failing.remove(&changed.key);
+        let env = match gave {
+            Gave::Result { env, .. } => {
+                tracing::debug!(key = &*changed.key, event = changed.event, "called");
+                self.board.committed(env.len());
+                Some(env.into())
+            }
+            Gave::Nothing { reason, attempts } => {
+                tracing::error!(key = &*changed.key, event = changed.event, attempts, "set aside: {reason}");
+                self.board.set_aside();
+                None
+            }
+        };
         if let Some(known) = self.known.get_mut(&changed.key) {
-            let sequence = known.progress.take().map_or(0, |progress| progress.sequence) + 1;
-            let (saved_at, env, touched) = (Some(Arc::clone(saved_at)), env.into(), Instant::now());
+            let before = known.progress.take();
+            let sequence = before.as_ref().map_or(0, |progress| progress.sequence) + 1;
+            let env = env.or(before.map(|progress| progress.env)).unwrap_or_default();
+            let (saved_at, touched) = (Some(Arc::clone(saved_at)), Instant::now());
             known.progress = Some(Progress { sequence, saved_at, env, touched });
             known.event = changed.event.into();
         }
@@ -397,5 +515,20 @@ impl From<Option<Saved>> for Known {
             touched: now,
         };
         Known { event, progress: Some(progress), seen: now }
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Failed {
+        Failed::Call(failure)
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failed::Env(why) => f.write_str(why),
+            Failed::Call(failure) => failure.fmt(f),
+        }
     }
 }

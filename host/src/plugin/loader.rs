@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Error;
 use plugin_api::abi::LogSink;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::trust::writable_by_others;
 use super::{Found, HandlerName, Loaded, PrivateFolder, Trust, Unpacked, ZIP_MAX_BYTES, find};
@@ -44,7 +44,8 @@ pub struct NotLoaded {
 }
 
 /// The steps to a new version of a plugin; each can fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Step {
     /// Finding and reading it.
     Read,
@@ -150,12 +151,6 @@ impl Step {
             Step::Env => "env",
             Step::FirstCall => "first-call",
         }
-    }
-}
-
-impl Serialize for Step {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
     }
 }
 

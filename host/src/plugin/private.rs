@@ -99,7 +99,7 @@ impl Drop for PrivateFolder {
 }
 
 /// Opens a private folder; none where it has gone, is another user's, or open to others.
-fn open_folder(path: &Path) -> std::io::Result<Option<File>> {
+pub(crate) fn open_folder(path: &Path) -> std::io::Result<Option<File>> {
     let opened = OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW).open(path);
     let handle = match opened {
         Ok(handle) => handle,
@@ -133,7 +133,7 @@ fn make(prefix: &str, base: &Path) -> std::io::Result<TempDir> {
 }
 
 /// Locks a file; none where somebody else holds it, or removed it meanwhile.
-fn lock(path: &Path, create: bool) -> std::io::Result<Option<File>> {
+pub(crate) fn lock(path: &Path, create: bool) -> std::io::Result<Option<File>> {
     let opened = OpenOptions::new().read(true).write(true).create(create).mode(0o600).open(path);
     let file = match opened {
         Ok(file) => file,

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minisign_verify::Signature;
 use rustix::fs::StatVfsMountFlags;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{Found, Kind};
@@ -31,7 +31,7 @@ pub struct PublicKey {
 }
 
 /// Who signed a plugin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signer {
     /// The key's number, as minisign prints it.
     pub key_id: String,

@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use super::commit::Work;
 use super::{News, Next, STATUS_DELAY, Worker};
+use crate::config::Retries;
+use crate::control::Suspect;
+use crate::flight::key_number;
 use crate::trigger::Event;
 
 /// What the calls of a batch gave.
@@ -30,9 +33,26 @@ pub(super) enum Pace {
 }
 
 impl Worker {
-    /// Calls the handler with what came at once, and commits the outcome. A batch in which a call fails is called again
-    /// event by event, from the env of the last commit: so whatever fails costs the others nothing.
-    pub(super) async fn handle(&mut self, events: Vec<Event>, pace: Pace) -> Next {
+    /// Calls the handler with what came at once, and commits the outcome. An event that was being called when a worker
+    /// ended is called alone, so that it costs the others nothing if it ends this one too.
+    pub(super) async fn handle(&mut self, mut events: Vec<Event>, pace: Pace) -> Next {
+        while let Some(place) = events.iter().position(|event| self.is_suspect(event)) {
+            let mut rest = events.split_off(place);
+            let after = rest.split_off(1);
+            for part in [events, rest] {
+                let next = if part.is_empty() { Next::GoOn } else { self.handle_batch(part, Pace::Settled).await };
+                if next != Next::GoOn {
+                    return next;
+                }
+            }
+            events = after;
+        }
+        if events.is_empty() { Next::GoOn } else { self.handle_batch(events, pace).await }
+    }
+
+    /// Calls the handler with a batch. One in which a call fails is called again event by event, from the env of the last
+    /// commit: so whatever fails costs the others nothing.
+    async fn handle_batch(&mut self, events: Vec<Event>, pace: Pace) -> Next {
         let called = match events.len() {
             1 => None,
             _ => self.call(&events, 1).ok(),
@@ -66,10 +86,18 @@ impl Worker {
         Next::GoOn
     }
 
-    /// Calls the handler with one event: with an entry of a stream until it succeeds or is set aside, with a key's value
-    /// once.
+    /// Calls the handler with one event until it succeeds or is set aside; with a key's value only as long as there is no
+    /// newer one.
     async fn handle_alone(&mut self, event: Event) -> Next {
-        for attempt in 1.. {
+        let retries = self.job.retries;
+        let suspect = self.suspects.of(key_number(&event.key), &event.id).cloned();
+        let mut attempt = suspect.as_ref().map_or(1, |suspect| suspect.attempts + 1);
+        if let (Some(Suspect { attempts, reason, .. }), Some(Retries { max_attempts, .. })) = (&suspect, retries)
+            && attempts >= &max_attempts
+        {
+            return self.set_aside(event, reason, *attempts).await;
+        }
+        loop {
             let failure = match self.call_alone(&event, attempt) {
                 Ok(outcome) => return self.commit(event, outcome).await,
                 Err(failure) => failure,
@@ -78,18 +106,32 @@ impl Worker {
             if let Some(outcome) = self.call_version_before(&event, &failure) {
                 return self.commit(event, outcome).await;
             }
-            if self.job.group.is_none() {
-                break;
-            }
+            let Some(Retries { max_attempts, .. }) = retries else { return Next::GoOn };
             // What the handler's types can't read they can't read another time either.
-            if failure.kind == FailureKind::Input || attempt >= self.job.max_attempts {
-                return self.set_aside(event, &failure, attempt).await;
+            if failure.kind == FailureKind::Input || attempt >= max_attempts {
+                return self.set_aside(event, &failure.to_string(), attempt).await;
             }
             if *self.stop.borrow() {
                 return Next::Stop;
             }
+            if self.has_newer(&event).await {
+                return Next::GoOn;
+            }
+            attempt += 1;
         }
-        Next::GoOn
+    }
+
+    fn is_suspect(&self, event: &Event) -> bool {
+        !self.suspects.is_empty() && self.suspects.of(key_number(&event.key), &event.id).is_some()
+    }
+
+    /// Whether the key that an event was read from holds other bytes by now. A store that doesn't answer has none.
+    async fn has_newer(&self, event: &Event) -> bool {
+        if !event.is_known_by_content() {
+            return false;
+        }
+        let read = self.job.store.read(&event.key).await;
+        read.is_ok_and(|bytes| bytes.is_some_and(|bytes| bytes != event.bytes))
     }
 
     async fn commit(&mut self, event: Event, outcome: Outcome) -> Next {
@@ -98,9 +140,9 @@ impl Worker {
         self.settle().await
     }
 
-    async fn set_aside(&mut self, event: Event, failure: &Failure, attempts: u32) -> Next {
-        tracing::error!(key = event.key, event = event.id, attempts, "set aside: {failure}");
-        let work = Work::set_aside(&self.job, self.versions.current(), event, &self.progress.env, failure, attempts);
+    async fn set_aside(&mut self, event: Event, reason: &str, attempts: u32) -> Next {
+        tracing::error!(key = event.key, event = event.id, attempts, "set aside: {reason}");
+        let work = Work::set_aside(&self.job, self.versions.current(), event, &self.progress.env, reason, attempts);
         self.send(work);
         self.settle().await
     }
@@ -126,23 +168,45 @@ impl Worker {
         let key = events.first().map_or("", |event| event.key.as_str());
         let span = tracing::info_span!("call", handler = self.versions.current().plugin.verified.symbol, key);
         let _entered = span.enter();
+        let called = self.call_each(key_number(key), events, attempt);
+        self.slot.leave();
+        called
+    }
+
+    fn call_each(&mut self, key: u64, events: &[Event], attempt: u32) -> Result<Outcome, Failure> {
+        let limits = self.job.limits;
         let started = Instant::now();
         let mut outputs = Vec::with_capacity(events.len());
         for event in events {
+            bounded(FailureKind::Input, "INPUT_MAX_BYTES", event.bytes.len(), limits.input)?;
             let call = Call {
                 input: &event.bytes,
                 event_id: &event.id,
                 last_execution: self.progress.saved_at.as_deref(),
                 attempt,
             };
-            outputs.push(self.versions.current_mut().running.call(&call, &self.progress.env)?);
+            self.slot.enter(key, &event.id, attempt);
+            let output = self.versions.current_mut().running.call(&call, &self.progress.env)?;
+            bounded(FailureKind::Output, "OUTPUT_MAX_BYTES", output.len(), limits.output)
+                .inspect_err(|_| self.versions.current_mut().running.forget_env())?;
+            outputs.push(output);
         }
         let env = self.versions.current_mut().running.save_env()?;
+        bounded(FailureKind::Env, "ENV_MAX_BYTES", env.len(), limits.env)
+            .inspect_err(|_| self.versions.current_mut().running.forget_env())?;
         Ok(Outcome { outputs, env, took: started.elapsed() })
     }
 
     fn counted(&mut self, outcome: &Outcome) {
         self.board.succeeded(outcome.outputs.len(), outcome.took);
         self.announcement = self.announcement.min(Instant::now() + STATUS_DELAY);
+    }
+}
+
+/// Fails where there are more bytes than may be.
+pub(crate) fn bounded(kind: FailureKind, variable: &str, bytes: usize, most: usize) -> Result<(), Failure> {
+    match bytes > most {
+        true => Err(Failure { kind, message: format!("{bytes} bytes are more than {variable}, {most}") }),
+        false => Ok(()),
     }
 }

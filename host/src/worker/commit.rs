@@ -5,13 +5,13 @@
 use std::future::pending;
 use std::sync::Arc;
 
-use plugin_api::abi::Failure;
 use store::{Cause, Commit, Committed, Dead, Taken};
 use tokio::task::JoinHandle;
 
 use super::call::Outcome;
 use super::version::Version;
 use super::{Backoff, Job, News, Next, Progress, Worker};
+use crate::flight::key_number;
 use crate::status::now;
 use crate::trigger::Event;
 
@@ -67,12 +67,12 @@ impl Work {
         version: &Version,
         event: Event,
         env: &[u8],
-        failure: &Failure,
+        reason: &str,
         attempts: u32,
     ) -> Work {
         let outcome = Outcome { env: env.to_vec(), ..Outcome::default() };
         let mut work = Work::of(job, version, std::slice::from_ref(&event), outcome);
-        work.dead = Some(Aside { data: event.bytes, reason: failure.to_string(), attempts });
+        work.dead = Some(Aside { data: event.bytes, reason: reason.to_owned(), attempts });
         work
     }
 
@@ -99,7 +99,7 @@ impl Work {
                 reason: &dead.reason,
                 attempts: dead.attempts,
                 at: &self.saved_at,
-                most: job.dead_max,
+                most: job.retries.map_or(0, |retries| retries.dead_max),
             }),
             replayed: None,
         };
@@ -215,7 +215,14 @@ impl Worker {
             saved_at: Some(work.saved_at.clone()),
             env: work.outcome.env.clone(),
         };
+        self.slot.progressed();
+        self.board.committed(work.outcome.env.len());
+        if !self.suspects.is_empty() {
+            let key = key_number(&work.key);
+            work.ids.iter().for_each(|id| self.suspects.settled(key, id));
+        }
         if work.dead.is_some() {
+            self.board.set_aside();
             return Next::GoOn;
         }
         let us = work.outcome.took.as_micros() as u64;

@@ -37,6 +37,7 @@ pub fn plugin(name: &str) -> PathBuf {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "-p", "metrics", "-p", "collector", "-p", "fixture", "-p", "fixture-next"])
+            .args(["-p", "fixture-faulty"])
             .args((!cfg!(debug_assertions)).then_some("--release"))
             .current_dir(root())
             .status()
@@ -177,7 +178,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts it with these variables besides those that make it quick: a period of 20 ms, HTTP on a free port.
+    /// Starts it with these variables besides those that make it quick: a period of 20 ms, a lease of half a second, HTTP
+    /// on a free port.
     pub fn start(plugin: &Path, variables: &[(&str, &str)]) -> Host {
         let http = format!("127.0.0.1:{}", free_port());
         let temporary = tempfile::tempdir().unwrap();
@@ -188,6 +190,7 @@ impl Host {
             .env("HTTP_ADDR", &http)
             .env("TMPDIR", temporary.path())
             .env("REDIS_OUTPUT_KEY", "out")
+            .env("LEASE_PERIOD", "0.5")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -236,6 +239,11 @@ impl Host {
 
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// Sends SIGTERM and waits for the end.

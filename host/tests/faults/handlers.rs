@@ -1,0 +1,200 @@
+//! What a handler can do to its process.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::support::redis::Redis;
+use super::support::{Host, wait_for};
+use super::{aborting_plugin, consumer, dead, host, wait_for_dead, wait_for_sum, worker};
+
+/// A key whose handler goes wrong each time: the event is set aside after three attempts, and the next one is counted.
+fn is_survived(then: &str, reason: &str, variables: &[(&str, &str)]) -> (Redis, Host) {
+    let redis = Redis::start();
+    let host = host(&redis, variables);
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
+    let bad = json!({"add": 100, "then": then}).to_string();
+    redis.write(&bad);
+    let dead = wait_for_dead(&redis, 1);
+    assert_eq!((dead[0].data.as_str(), dead[0].attempts.as_str()), (bad.as_str(), "3"), "{then}");
+    assert!(dead[0].reason.contains(reason), "{then}: {:?}", dead[0].reason);
+    assert_eq!(redis.output().unwrap()["sum"], 1.0, "{then}");
+
+    redis.write(r#"{"add": 2}"#);
+    assert_eq!(wait_for_sum(&redis, 3.0), json!({"calls": 2, "sum": 3.0, "attempt": 1}), "{then}");
+    assert_eq!(redis.sequence(), 3, "{then}: two results and what was set aside");
+    let status = host.status();
+    assert_eq!((&status["failures"], &status["dead"]), (&json!(3), &json!(1)), "{then}: {status}");
+    assert_eq!(host.get("/livez").unwrap().0, 200);
+    (redis, host)
+}
+
+/// As above, and the process ended each time.
+fn is_survived_by_another_process(then: &str, reason: &str, restart: &str) {
+    let (_redis, host) = is_survived(then, reason, &[]);
+    assert_eq!(host.status()["restarts"], json!({restart: 3}), "{then}");
+    assert_eq!(host.status()["last_error"]["kind"], "crash", "{then}");
+}
+
+#[test]
+fn an_error_is_tried_again_and_set_aside() {
+    let (_redis, host) = is_survived("fail", "out of luck", &[]);
+    assert_eq!(host.status()["restarts"], json!({}));
+}
+
+#[test]
+fn a_panic_is_tried_again_and_set_aside() {
+    let (_redis, host) = is_survived("panic", "out of cheese", &[]);
+    assert_eq!(host.status()["restarts"], json!({}));
+}
+
+#[test]
+fn an_abort_costs_a_process() {
+    is_survived_by_another_process("abort", "signal 6 (SIGABRT)", "sigabrt");
+}
+
+#[test]
+fn a_segmentation_fault_costs_a_process() {
+    is_survived_by_another_process("segfault", "signal 11 (SIGSEGV)", "sigsegv");
+}
+
+#[test]
+fn a_stack_overflow_costs_a_process() {
+    is_survived_by_another_process("overflow", "signal 6 (SIGABRT)", "sigabrt");
+}
+
+#[test]
+fn an_exit_with_success_is_none() {
+    is_survived_by_another_process("exit", "exit code 0", "exit");
+}
+
+#[test]
+fn a_double_free_costs_a_process() {
+    is_survived_by_another_process("doublefree", "signal 6 (SIGABRT)", "sigabrt");
+}
+
+#[test]
+fn a_call_that_never_ends_is_ended() {
+    let (_redis, host) = is_survived("loop", "longer than HANDLER_TIMEOUT, 0.4 s", &[("HANDLER_TIMEOUT", "0.4")]);
+    assert_eq!(host.status()["restarts"], json!({"timeout": 3}));
+    assert_eq!(host.status()["last_error"]["kind"], "timeout");
+}
+
+#[test]
+fn a_handler_that_takes_all_memory_is_stopped_by_the_limit() {
+    let (_redis, host) = is_survived("allocate", "signal 6 (SIGABRT)", &[("MEMORY_LIMIT", "256MiB")]);
+    assert_eq!(host.status()["restarts"], json!({"sigabrt": 3}));
+}
+
+#[test]
+fn a_thread_that_is_left_behind_does_not_keep_the_host_from_ending() {
+    let redis = Redis::start();
+    let host = host(&redis, &[]);
+    redis.write(r#"{"add": 1, "then": "thread"}"#);
+    wait_for_sum(&redis, 1.0);
+    redis.write(r#"{"add": 2}"#);
+    wait_for_sum(&redis, 3.0);
+    assert!(host.stop().success());
+}
+
+#[test]
+fn a_panic_in_a_plugin_that_aborts_costs_a_process() {
+    let redis = Redis::start();
+    let url = redis.server.url();
+    let variables = [("STORE_URL", url.as_str()), ("HANDLER_FUNCTION", "fault"), ("TRIGGER", "push")];
+    let host = Host::start(&aborting_plugin(), &variables);
+    redis.write(r#"{"add": 1, "then": "panic"}"#);
+    assert_eq!(wait_for_dead(&redis, 1)[0].attempts, "3");
+    redis.write(r#"{"add": 2}"#);
+    wait_for_sum(&redis, 2.0);
+    assert_eq!(host.status()["restarts"], json!({"sigabrt": 3}));
+}
+
+#[test]
+fn what_ends_a_process_in_a_batch_costs_the_batchs_other_entries_no_attempt() {
+    let redis = Redis::start();
+    let bad = json!({"add": 1000, "then": "segfault"}).to_string();
+    let recovers = json!({"add": 7, "then": "abort", "until": 3}).to_string();
+    let good = |add: u64| json!({"add": add, "then": "fail", "until": 1}).to_string();
+    let entries = (1..=40).map(good).chain([bad.clone()]).chain((41..=60).map(good)).chain([recovers]);
+    redis.append(entries.chain((61..=80).map(good)));
+    let _host = consumer(&redis, &[("STREAM_BATCH", "100")]);
+    let sum = f64::from((1..=80).sum::<u32>() + 7);
+    let output = wait_for_sum(&redis, sum);
+    assert_eq!((&output["calls"], &output["attempt"]), (&json!(81), &json!(1)));
+    let dead = dead(&redis);
+    assert_eq!(dead.len(), 1);
+    assert_eq!((dead[0].data.as_str(), dead[0].attempts.as_str()), (bad.as_str(), "3"));
+    let attempts: Vec<_> = redis
+        .history()
+        .iter()
+        .map(|result| result["attempt"].as_u64().unwrap())
+        .filter(|attempt| *attempt > 1)
+        .collect();
+    assert_eq!(attempts, [3], "the one that succeeds at its third attempt");
+}
+
+#[test]
+fn an_input_that_cannot_be_read_is_set_aside_at_once_and_not_called_again() {
+    let redis = Redis::start();
+    let host = host(&redis, &[]);
+    redis.write("no JSON");
+    assert_eq!(wait_for_dead(&redis, 1)[0].attempts, "1");
+    assert!(host.stop().success());
+    let sequence = redis.sequence();
+    let host = super::host(&redis, &[]);
+    host.wait_until_ready();
+    redis.wait_for_looks();
+    assert_eq!((redis.sequence(), dead(&redis).len()), (sequence, 1));
+    assert_eq!(host.status()["calls"], 0);
+}
+
+#[test]
+fn a_newer_value_takes_the_place_of_one_that_fails() {
+    let redis = Redis::start();
+    let host = host(&redis, &[("MAX_ATTEMPTS", "1000000000")]);
+    redis.write(r#"{"add": 1, "then": "fail"}"#);
+    wait_for("several attempts", || host.status()["failures"].as_u64().filter(|failures| *failures > 5));
+    redis.write(r#"{"add": 2}"#);
+    wait_for_sum(&redis, 2.0);
+    assert_eq!(dead(&redis).len(), 0);
+}
+
+#[test]
+fn inputs_results_and_envs_have_bounds() {
+    let redis = Redis::start();
+    let host = host(&redis, &[("INPUT_MAX_BYTES", "200"), ("ENV_MAX_BYTES", "40")]);
+    redis.write(&format!(r#"{{"add": 1, "then": "{}"}}"#, "x".repeat(300)));
+    let reason = wait_for_dead(&redis, 1)[0].reason.clone();
+    assert!(reason.contains("INPUT_MAX_BYTES, 200"), "{reason}");
+    redis.write(r#"{"add": 1234567890123456789012345678}"#);
+    wait_for_sum(&redis, 1_234_567_890_123_456_789_012_345_678.0);
+    drop(host);
+
+    let host = super::host(&redis, &[("OUTPUT_MAX_BYTES", "20")]);
+    redis.write(r#"{"add": 5}"#);
+    let dead = wait_for_dead(&redis, 2);
+    assert!(dead[1].reason.contains("OUTPUT_MAX_BYTES, 20"), "{dead:?}");
+    drop(host);
+
+    let _host = super::host(&redis, &[("ENV_MAX_BYTES", "10")]);
+    redis.write(r#"{"add": 6}"#);
+    let dead = wait_for_dead(&redis, 3);
+    assert!(dead[2].reason.contains("ENV_MAX_BYTES, 10"), "{dead:?}");
+}
+
+/// The bound on how soon work goes on is generous here, since other tests run beside; it is measured by `make
+/// bench-recovery`.
+#[test]
+fn work_goes_on_soon_after_a_crash() {
+    let redis = Redis::start();
+    let host = host(&redis, &[]);
+    host.wait_until_ready();
+    let before = worker(&host);
+    let begun = Instant::now();
+    redis.write(r#"{"add": 1, "then": "segfault", "until": 2}"#);
+    assert_eq!(wait_for_sum(&redis, 1.0)["attempt"], 2);
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_ne!(worker(&host), before);
+}

@@ -1,0 +1,59 @@
+//! What the machine under a host can lack.
+
+use std::os::unix::fs::PermissionsExt;
+
+use super::support::redis::Redis;
+use super::support::{Host, plugin, plugin_host, text};
+use super::{host, wait_for_sum};
+
+#[test]
+fn a_temporary_folder_that_is_missing_is_made() {
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("a").join("b");
+    let _host = host(&redis, &[("TMPDIR", missing.to_str().unwrap())]);
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_named() {
+    if rustix::process::geteuid().is_root() {
+        println!("skipped: root may write everywhere");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
+    let said = plugin_host()
+        .args(["run", "--output-key", "out", "--http", "off", "--plugin"])
+        .arg(plugin("fixture_faulty"))
+        .arg("--state-dir")
+        .arg(folder.path().join("x"))
+        .output()
+        .unwrap();
+    assert_eq!(said.status.code(), Some(1));
+    assert!(text(&said.stderr).contains("set STATE_DIR to another folder"), "{}", text(&said.stderr));
+}
+
+#[test]
+fn no_password_is_told_anywhere() {
+    let redis = Redis::start();
+    let secret = "a-secret-that-nobody-may-see";
+    redis.cli(&["acl", "setuser", "host", "on", &format!(">{secret}"), "~*", "&*", "+@all"]);
+    let url = redis.server.url().replace("redis://", &format!("redis://host:{secret}@"));
+    let variables = [("STORE_URL", url.as_str()), ("HANDLER_FUNCTION", "fault"), ("RUST_LOG", "trace")];
+    let host = Host::start(&plugin("fixture_faulty"), &variables);
+    redis.write(r#"{"add": 1, "then": "segfault"}"#);
+    super::wait_for_dead(&redis, 1);
+    let mut told = host.log();
+    told.extend(["/status", "/metrics", "/readyz", "/livez"].map(|path| host.get(path).unwrap().1));
+    told.push(redis.status().unwrap().to_string());
+    for pid in [host.pid(), super::worker(&host)] {
+        told.push(text(&std::fs::read(format!("/proc/{pid}/cmdline")).unwrap()));
+    }
+    for name in ["run", "worker", "dead", "invoke", "healthcheck"] {
+        told.push(text(&plugin_host().args([name, "--help"]).env("STORE_URL", &url).output().unwrap().stdout));
+    }
+    let leak = told.iter().find(|told| told.contains(secret));
+    assert!(leak.is_none(), "{leak:?}");
+}

@@ -1,0 +1,198 @@
+//! What a store can do to a host: it waits, not ready, and goes on by itself.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+use store::testing::RedisServer;
+use store::{Address, Credentials, Keys, Store};
+
+use super::support::redis::Redis;
+use super::support::{Host, plugin, wait_for};
+use super::{consumer, host, wait_for_sum, worker};
+
+/// How much of a core both processes of a host take while a condition is waited for.
+fn share_of_a_core(host: &Host, seconds: u64) -> f64 {
+    let ticks = || -> u64 {
+        [host.pid(), worker(host)]
+            .iter()
+            .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok())
+            .map(|stat| {
+                let rest: Vec<_> = stat.rsplit(") ").next().unwrap().split(' ').collect();
+                rest[11].parse::<u64>().unwrap() + rest[12].parse::<u64>().unwrap()
+            })
+            .sum()
+    };
+    let before = ticks();
+    std::thread::sleep(Duration::from_secs(seconds));
+    (ticks() - before) as f64 / (seconds * 100) as f64
+}
+
+#[test]
+fn a_redis_that_is_killed_and_keeps_its_data_loses_nothing() {
+    let mut redis = Redis::start();
+    let host = consumer(&redis, &[]);
+    for round in 0..5 {
+        redis.append((0..500).map(|_| json!({"add": 1}).to_string()));
+        redis.server.kill();
+        host.wait_until_not_ready();
+        redis.server.restart();
+        wait_for_sum(&redis, f64::from((round + 1) * 500));
+    }
+    assert_eq!(redis.output().unwrap()["calls"], 2500);
+}
+
+#[test]
+fn a_redis_that_is_away_costs_little_time() {
+    let mut redis = Redis::start();
+    let host = host(&redis, &[]);
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
+    redis.server.stop();
+    host.wait_until_not_ready();
+    let share = share_of_a_core(&host, 5);
+    assert!(share <= 0.02, "{share} of a core");
+    redis.server.restart();
+    redis.write(r#"{"add": 2}"#);
+    wait_for_sum(&redis, 3.0);
+}
+
+#[test]
+fn a_redis_that_is_full_is_waited_for() {
+    let redis = Redis::start();
+    let host = host(&redis, &[]);
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
+    redis.write(r#"{"add": 2, "then": "sleep"}"#);
+    host.wait_for_log("falling asleep");
+    redis.cli(&["config", "set", "maxmemory", "1"]);
+    let reason = host.wait_until_not_ready();
+    assert!(reason.contains("maxmemory") || reason.contains("OOM"), "{reason}");
+    redis.cli(&["config", "set", "maxmemory", "0"]);
+    wait_for_sum(&redis, 3.0);
+    host.wait_until_ready();
+}
+
+#[test]
+fn a_redis_that_has_become_a_replica_is_waited_for() {
+    let redis = Redis::start();
+    let host = host(&redis, &[]);
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
+    redis.write(r#"{"add": 2, "then": "sleep"}"#);
+    host.wait_for_log("falling asleep");
+    redis.cli(&["replicaof", "127.0.0.1", "1"]);
+    let reason = host.wait_until_not_ready();
+    assert!(reason.to_lowercase().contains("read only replica") || reason.contains("READONLY"), "{reason}");
+    redis.cli(&["replicaof", "no", "one"]);
+    wait_for_sum(&redis, 3.0);
+}
+
+#[test]
+fn connections_that_are_cut_in_the_middle_cost_nothing() {
+    let redis = Redis::start();
+    let _host = consumer(&redis, &[("STREAM_BATCH", "10")]);
+    for _ in 0..30 {
+        redis.append((0..100).map(|_| json!({"add": 1}).to_string()));
+        redis.cli(&["client", "kill", "type", "normal", "skipme", "yes"]);
+    }
+    assert_eq!(wait_for_sum(&redis, 3000.0)["calls"], 3000);
+}
+
+#[test]
+fn a_password_that_is_wrong_is_said_and_one_that_was_changed_is_read_again() {
+    let redis = Redis::start();
+    redis.write(r#"{"add": 1}"#);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "an-old-secret").unwrap();
+    redis.cli(&["acl", "setuser", "host", "on", ">a-new-secret", "~*", "&*", "+@all"]);
+    let host = host(&redis, &[("REDIS_USERNAME", "host"), ("REDIS_PASSWORD_FILE", file.to_str().unwrap())]);
+    let wrong = |(_, said): &(u16, String)| said.contains("wrong user name or password");
+    let (_, reason) = wait_for("the reason", || host.get("/readyz").filter(wrong));
+    assert!(!reason.contains("secret"), "{reason}");
+    std::fs::write(&file, "a-new-secret").unwrap();
+    wait_for_sum(&redis, 1.0);
+    assert!(host.log().iter().all(|line| !line.contains("secret")));
+}
+
+fn sqlite(path: &Path) -> (Store, Keys, tokio::runtime::Runtime) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    (Store::new(Address::sqlite(path), Credentials::default()), Keys::of("out").unwrap(), runtime)
+}
+
+#[test]
+fn a_file_that_is_gone_is_made_anew_with_the_env() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let (store, keys, runtime) = sqlite(&path);
+    let write = |input: &str| {
+        wait_for("a write", || runtime.block_on(store.write("metrics", input.as_bytes())).ok());
+    };
+    let sum = |sum: f64| {
+        wait_for(&format!("the sum {sum}"), || {
+            let output = runtime.block_on(store.read("out")).ok()??;
+            let output: serde_json::Value = serde_json::from_slice(&output).unwrap();
+            (output["sum"] == json!(sum)).then_some(())
+        });
+    };
+    let url = format!("sqlite:{}", path.display());
+    let host = Host::start(&plugin("fixture_faulty"), &[("STORE_URL", &url), ("HANDLER_FUNCTION", "fault")]);
+    write(r#"{"add": 1}"#);
+    sum(1.0);
+    for name in ["store.db", "store.db-wal", "store.db-shm"] {
+        std::fs::remove_file(folder.path().join(name)).ok();
+    }
+    write(r#"{"add": 2}"#);
+    sum(3.0);
+    write(r#"{"add": 3, "then": "segfault"}"#);
+    wait_for("what was set aside", || (host.status()["dead"] == 1).then_some(()));
+    write(r#"{"add": 4}"#);
+    sum(7.0);
+    assert!(runtime.block_on(store.saved(&keys)).unwrap().is_some());
+}
+
+#[test]
+fn a_file_that_another_process_locks_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let (store, _keys, runtime) = sqlite(&path);
+    let url = format!("sqlite:{}", path.display());
+    let host = Host::start(&plugin("fixture_faulty"), &[("STORE_URL", &url), ("HANDLER_FUNCTION", "fault")]);
+    runtime.block_on(store.write("metrics", br#"{"add": 1}"#)).unwrap();
+    wait_for("a result", || runtime.block_on(store.read("out")).ok()?);
+    runtime.block_on(store.write("metrics", br#"{"add": 2, "then": "sleep"}"#)).unwrap();
+    let lock = Command::new("python3")
+        .args([
+            "-c",
+            "import sqlite3,sys,time; c=sqlite3.connect(sys.argv[1]); c.execute('begin exclusive'); time.sleep(8)",
+        ])
+        .arg(&path)
+        .spawn();
+    let Ok(mut lock) = lock else {
+        println!("skipped: there is no python3 to lock the file with");
+        return;
+    };
+    host.wait_until_not_ready();
+    lock.wait().unwrap();
+    host.wait_until_ready();
+    wait_for("the second result", || {
+        let output = runtime.block_on(store.read("out")).ok()??;
+        String::from_utf8_lossy(&output).contains("3.0").then_some(())
+    });
+}
+
+/// The server's data are away as well: what it lost is written again from the worker's env.
+#[test]
+fn a_redis_that_is_killed_and_loses_its_data_gets_the_env_again() {
+    let mut redis = Redis::with(RedisServer::options().arg("--save").arg("").start());
+    let host = host(&redis, &[]);
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
+    redis.server.kill();
+    host.wait_until_not_ready();
+    redis.server.restart();
+    redis.write(r#"{"add": 2}"#);
+    wait_for_sum(&redis, 3.0);
+}
