@@ -180,7 +180,7 @@ fn an_event_that_fails_in_both_versions_says_nothing_against_the_new_one() {
     wait_for("both failures", || Some(()).filter(|()| changing.host.status()["failures"] == 2));
     assert_eq!(changing.host.status()["plugin"]["sha256"], sha256);
     changing.redis.write(r#"{"add": 2}"#);
-    changing.redis.wait_for_sequence(2);
+    changing.redis.wait_for_sequence(3);
     assert_eq!(changing.redis.output().unwrap(), json!({"calls": 2, "sum": 3.0}));
     assert_eq!(changing.host.status()["plugin"]["sha256"], sha256);
 }
@@ -248,7 +248,8 @@ fn a_library_that_the_system_cannot_load_leaves_no_copy() {
     replace(&changing.path, &library);
     let message = changing.wait_for_refusal("load");
     assert!(message.contains("libgcc_x"), "{message}");
-    let private = fs::read_dir(&state).unwrap().next().unwrap().unwrap().path();
+    let mut folders = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+    let private = folders.find(|path| path.is_dir()).unwrap();
     let copies = fs::read_dir(private).unwrap().map(Result::unwrap);
     assert_eq!(copies.filter(|copy| copy.file_name().as_bytes().ends_with(b".so")).count(), 1);
 }
@@ -283,7 +284,7 @@ fn a_period_of_zero_never_looks() {
     let now = changing.redis.sequence();
     changing.redis.wait_for_sequence(now + 50);
     assert_eq!(changing.redis.output().unwrap()["build"], "build-0000000000");
-    let threads = fs::read_dir(format!("/proc/{}/task", changing.host.pid())).unwrap().flatten();
+    let threads = fs::read_dir(format!("/proc/{}/task", changing.host.worker())).unwrap().flatten();
     let names: Vec<_> = threads.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok()).collect();
     assert!(!names.iter().any(|name| name == "reload\n"), "{names:?}");
 }
@@ -315,21 +316,24 @@ fn a_thousand_reloads_lose_no_call_and_count_none_twice() {
         ],
     );
     changing.redis.wait_for_sequence(1);
-    let before = memory(changing.host.pid());
+    let before = memory(changing.host.worker());
     for number in 1..=RELOADS {
         replace(&changing.path, &build(number));
         let build = format!("build-{number:010}");
         wait_for(&build, || changing.redis.output().filter(|output| output["build"] == build.as_str()));
     }
-    let after = memory(changing.host.pid());
+    let after = memory(changing.host.worker());
     let status = changing.host.status();
-    assert_eq!((&status["mapped_libraries"], &status["failures"]), (&json!(RELOADS + 1), &json!(0)));
+    assert_eq!(status["failures"], 0);
+    let (mapped, restarts) = (&status["mapped_libraries"], &status["restarts"]);
+    assert!(mapped.as_u64() < Some(200), "{mapped} libraries stay mapped: the worker was not replaced in time");
+    assert!(restarts["libraries"].as_u64() > Some(4), "{restarts}");
     assert!(changing.host.stop().success());
 
     let results = changing.redis.whole_history();
     assert_eq!((switches(&results), &results.last().unwrap()["build"]), (RELOADS, &json!("build-0000001000")));
 
-    let (grown, mapped) = (after.0.saturating_sub(before.0), after.1 - before.1);
+    let (grown, mapped) = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
     println!("{} calls; resident memory grew by {grown} bytes, {mapped} are mapped", results.len());
     assert!(grown <= mapped, "resident memory grew by {grown} bytes, but only {mapped} are mapped");
 }

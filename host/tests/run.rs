@@ -107,7 +107,7 @@ fn the_collector_writes_this_machines_figures() {
 #[test]
 fn a_failed_call_writes_no_output_keeps_env_and_the_next_event_works() {
     let redis = Redis::start();
-    let host = redis.host("sum", &[]);
+    let host = redis.host("sum", &[("MAX_ATTEMPTS", "1")]);
     redis.write(r#"{"add": 1}"#);
     let before = redis.wait_for_sequence(1);
     for (failures, then, kind, said) in [
@@ -122,11 +122,12 @@ fn a_failed_call_writes_no_output_keeps_env_and_the_next_event_works() {
         assert!(message.starts_with("key metrics: ") && message.contains(said), "{message}");
         host.wait_for_log(said);
     }
-    assert_eq!(redis.saved().unwrap(), before);
+    assert_eq!(redis.wait_for_sequence(4).env, before.env);
     assert_eq!((redis.output().unwrap(), redis.history().len()), (json!({"calls": 1, "sum": 1.0}), 1));
+    assert_eq!(redis.cli(&["xlen", "{out}:dead"]), "3");
 
     redis.write(r#"{"add": 2}"#);
-    redis.wait_for_sequence(2);
+    redis.wait_for_sequence(5);
     assert_eq!(redis.output().unwrap(), json!({"calls": 2, "sum": 3.0}));
     let status = wait_for("the error in the status key", || redis.status().filter(|status| status["failures"] == 3));
     assert!(status["last_error"]["at"].as_str().unwrap().ends_with('Z'));
@@ -153,7 +154,7 @@ fn bad_input_is_an_error_that_names_key_and_field_and_the_host_goes_on() {
         assert_eq!(status["last_error"]["kind"], "input");
     }
     redis.write(include_str!("../../plugins/metrics/data/sample.json"));
-    redis.wait_for_sequence(1);
+    redis.wait_for_sequence(6);
     assert_eq!(redis.output().unwrap()["percent-memory-cache"], 15.62);
 }
 
@@ -167,7 +168,7 @@ fn the_loaded_library_is_a_copy_that_only_its_user_reads() {
     let (url, state_text) = (redis.server.url(), state.to_str().unwrap());
     let host = Host::start(&original, &[("STORE_URL", &url), ("HANDLER_FUNCTION", "count"), ("STATE_DIR", state_text)]);
     host.wait_until_ready();
-    let maps = std::fs::read_to_string(format!("/proc/{}/maps", host.pid())).unwrap();
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", host.worker())).unwrap();
     let sha256 = host.status()["plugin"]["sha256"].as_str().unwrap().to_owned();
     let mapped = maps.lines().find_map(|line| line.split_once(state_text)?.1.strip_suffix(&format!("/{sha256}.so")));
     assert!(!maps.contains("/libfixture.so"), "{maps}");

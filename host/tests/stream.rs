@@ -233,7 +233,8 @@ fn wrong_settings_are_told_together() {
     }
 }
 
+/// Sends a signal to both processes of a host.
 fn signal(host: &Host, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &host.pid().to_string()]).status().unwrap();
-    assert!(sent.success());
+    let pids = [host.worker(), host.pid()].map(|pid| pid.to_string());
+    assert!(Command::new("kill").arg(format!("-{name}")).args(pids).status().unwrap().success());
 }

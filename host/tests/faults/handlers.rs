@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::support::redis::Redis;
 use super::support::{Host, wait_for};
-use super::{aborting_plugin, consumer, dead, host, wait_for_dead, wait_for_sum, worker};
+use super::{aborting_plugin, consumer, dead, host, wait_for_dead, wait_for_sum};
 
 /// A key whose handler goes wrong each time: the event is set aside after three attempts, and the next one is counted.
 fn is_survived(then: &str, reason: &str, variables: &[(&str, &str)]) -> (Redis, Host) {
@@ -191,10 +191,10 @@ fn work_goes_on_soon_after_a_crash() {
     let redis = Redis::start();
     let host = host(&redis, &[]);
     host.wait_until_ready();
-    let before = worker(&host);
+    let before = host.worker();
     let begun = Instant::now();
     redis.write(r#"{"add": 1, "then": "segfault", "until": 2}"#);
     assert_eq!(wait_for_sum(&redis, 1.0)["attempt"], 2);
     assert!(begun.elapsed() < Duration::from_secs(5));
-    assert_ne!(worker(&host), before);
+    assert_ne!(host.worker(), before);
 }

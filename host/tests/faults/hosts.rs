@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::support::redis::Redis;
 use super::support::{Host, wait_for};
-use super::{consumer, host, signal, wait_for_sum, worker};
+use super::{consumer, host, signal, wait_for_sum};
 
 /// Waits until one of two hosts works and the other stands by; gives them in this order.
 fn in_order(hosts: [Host; 2]) -> [Host; 2] {
@@ -73,7 +73,7 @@ fn one_that_was_stopped_for_long_cannot_commit_what_it_called_before() {
     wait_for_sum(&redis, 1.0);
     redis.append([json!({"add": 10, "then": "sleep"}).to_string()]);
     active.wait_for_log("falling asleep");
-    let stopped = [worker(&active), active.pid()];
+    let stopped = [active.worker(), active.pid()];
     stopped.iter().for_each(|pid| signal("STOP", *pid));
     // The other one finds the entry pending and calls it too.
     assert_eq!(wait_for_sum(&redis, 11.0)["calls"], 2);

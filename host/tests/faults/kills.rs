@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::support::redis::Redis;
 use super::support::{wait_at_most, wait_for};
-use super::{consumer, dead, host, signal, worker};
+use super::{consumer, dead, host, signal};
 
 const KILLS: usize = 200;
 
@@ -30,7 +30,7 @@ fn each_entry_of_a_stream_is_counted_once() {
         std::thread::sleep(Duration::from_micros(u64::from(random.next_u32() % 60_000)));
         let victim = VICTIMS[kill % VICTIMS.len()];
         if victim != "supervisor" {
-            signal("KILL", worker(&host));
+            signal("KILL", host.worker());
         }
         if victim != "worker" {
             host.kill();
@@ -58,7 +58,7 @@ fn each_value_of_a_key_that_was_committed_is_counted_once() {
             std::thread::sleep(Duration::from_micros(u64::from(random.next_u32() % 40_000)));
             let victim = VICTIMS[kill % VICTIMS.len()];
             if victim != "supervisor" {
-                signal("KILL", worker(&host));
+                signal("KILL", host.worker());
             }
             if victim != "worker" {
                 host.kill();

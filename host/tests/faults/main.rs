@@ -57,12 +57,6 @@ fn wait_for_dead(redis: &Redis, count: usize) -> Vec<Dead> {
     wait_for(&format!("{count} events that were set aside"), || Some(dead(redis)).filter(|dead| dead.len() >= count))
 }
 
-/// The worker of a host, once it has one.
-fn worker(host: &Host) -> u32 {
-    let children = format!("/proc/{0}/task/{0}/children", host.pid());
-    wait_for("a worker", || std::fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok())
-}
-
 fn signal(name: &str, pid: u32) {
     // Whoever is gone already need not be killed.
     Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).output().unwrap();

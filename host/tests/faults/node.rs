@@ -48,7 +48,7 @@ fn no_password_is_told_anywhere() {
     let mut told = host.log();
     told.extend(["/status", "/metrics", "/readyz", "/livez"].map(|path| host.get(path).unwrap().1));
     told.push(redis.status().unwrap().to_string());
-    for pid in [host.pid(), super::worker(&host)] {
+    for pid in [host.pid(), host.worker()] {
         told.push(text(&std::fs::read(format!("/proc/{pid}/cmdline")).unwrap()));
     }
     for name in ["run", "worker", "dead", "invoke", "healthcheck"] {

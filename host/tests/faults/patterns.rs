@@ -7,9 +7,9 @@ use proptest::test_runner::{RngAlgorithm, TestRng};
 use serde_json::{Value, json};
 use store::Keys;
 
+use super::signal;
 use super::support::redis::Redis;
 use super::support::{Host, wait_at_most, wait_for};
-use super::{signal, worker};
 
 fn fleet(redis: &Redis, variables: &[(&str, &str)]) -> Host {
     let mut all = vec![("REDIS_INPUT_KEY", "in:*"), ("REDIS_OUTPUT_KEY", "out:*")];
@@ -78,7 +78,7 @@ fn each_value_that_was_committed_is_counted_once_though_processes_are_killed_at_
         redis.pipeline((0..KEYS).map(|number| set(number, &json!({"add": 1, "number": kill}))));
         std::thread::sleep(Duration::from_micros(u64::from(random.next_u32() % 40_000)));
         if kill % 3 != 0 {
-            signal("KILL", worker(&host));
+            signal("KILL", host.worker());
         }
         if kill % 3 != 1 {
             host.kill();

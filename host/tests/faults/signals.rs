@@ -25,7 +25,7 @@ fn a_second_signal_ends_the_host_now_and_the_event_is_not_lost() {
     let mut host = host(&redis, &[("HANDLER_TIMEOUT", "600")]);
     redis.write(r#"{"add": 1, "then": "loop", "until": 2}"#);
     host.wait_for_log("going round in circles");
-    let worker = super::worker(&host);
+    let worker = host.worker();
     signal("TERM", host.pid());
     host.wait_for_log("stopping");
     signal("TERM", host.pid());

@@ -10,12 +10,12 @@ use store::{Address, Credentials, Keys, Store};
 
 use super::support::redis::Redis;
 use super::support::{Host, plugin, wait_for};
-use super::{consumer, host, wait_for_sum, worker};
+use super::{consumer, host, wait_for_sum};
 
 /// How much of a core both processes of a host take while a condition is waited for.
 fn share_of_a_core(host: &Host, seconds: u64) -> f64 {
     let ticks = || -> u64 {
-        [host.pid(), worker(host)]
+        [host.pid(), host.worker()]
             .iter()
             .filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok())
             .map(|stat| {
@@ -163,18 +163,18 @@ fn a_file_that_another_process_locks_is_waited_for() {
     runtime.block_on(store.write("metrics", br#"{"add": 1}"#)).unwrap();
     wait_for("a result", || runtime.block_on(store.read("out")).ok()?);
     runtime.block_on(store.write("metrics", br#"{"add": 2, "then": "sleep"}"#)).unwrap();
-    let lock = Command::new("python3")
-        .args([
-            "-c",
-            "import sqlite3,sys,time; c=sqlite3.connect(sys.argv[1]); c.execute('begin exclusive'); time.sleep(8)",
-        ])
-        .arg(&path)
-        .spawn();
+    // The lock is held until its holder is killed.
+    let hold = "import sqlite3, sys, time
+file = sqlite3.connect(sys.argv[1], 60)
+file.execute('begin exclusive')
+time.sleep(600)";
+    let lock = Command::new("python3").args(["-c", hold]).arg(&path).spawn();
     let Ok(mut lock) = lock else {
         println!("skipped: there is no python3 to lock the file with");
         return;
     };
     host.wait_until_not_ready();
+    lock.kill().unwrap();
     lock.wait().unwrap();
     host.wait_until_ready();
     wait_for("the second result", || {

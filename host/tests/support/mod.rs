@@ -241,6 +241,12 @@ impl Host {
         self.child.id()
     }
 
+    /// Its worker, once it has one.
+    pub fn worker(&self) -> u32 {
+        let children = format!("/proc/{0}/task/{0}/children", self.pid());
+        wait_for("a worker", || std::fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok())
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
