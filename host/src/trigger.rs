@@ -10,7 +10,7 @@ mod feed;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use store::Store;
+use store::{DeadEntry, Store};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::plugin::sha256;
@@ -28,7 +28,8 @@ pub struct Event {
     pub key: String,
     /// Its bytes, untouched.
     pub bytes: Vec<u8>,
-    /// Its identity: `sha256:HEX` of the bytes, a stream's `ms-seq`, or `timer:MILLISECONDS` since 1970.
+    /// Its identity: `sha256:HEX` of the bytes, a stream's `ms-seq`, `timer:MILLISECONDS` since 1970, or `replay:ID` for
+    /// one that was set aside and is called once more, out of turn.
     pub id: String,
 }
 
@@ -97,6 +98,16 @@ impl Event {
     /// An event that is known by its content.
     pub fn of_content(key: &str, bytes: Vec<u8>) -> Event {
         Event { key: key.to_owned(), id: content_id(&bytes), bytes }
+    }
+
+    /// An event that was set aside.
+    pub(crate) fn of_replay(key: &str, entry: DeadEntry) -> Event {
+        Event { key: key.to_owned(), id: format!("replay:{}", entry.id), bytes: entry.data }
+    }
+
+    /// Its id under `{out}:replay`, where it is called out of turn.
+    pub(crate) fn replayed(&self) -> Option<&str> {
+        self.id.strip_prefix("replay:")
     }
 
     /// Whether it is a key's value, known by its content.

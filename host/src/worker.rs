@@ -170,7 +170,10 @@ impl Worker {
                         self.arrive(arrival);
                         next
                     }
-                    () = sleep_until(self.announcement) => self.announce_unless_stopped().await,
+                    () = sleep_until(self.announcement) => match self.announce_unless_stopped().await {
+                        Next::GoOn => self.replay().await,
+                        next => next,
+                    },
                     events = trigger.next(&self.job.store, self.progress.last_event.as_deref()) => match events {
                         Ok(events) => {
                             backoff = Backoff::default();

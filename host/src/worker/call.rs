@@ -12,6 +12,9 @@ use crate::control::Suspect;
 use crate::flight::key_number;
 use crate::trigger::Event;
 
+/// How many events are called out of turn between two that are in turn.
+const REPLAYS: usize = 4;
+
 /// What the calls of a batch gave.
 #[derive(Debug, Default)]
 pub struct Outcome {
@@ -119,6 +122,26 @@ impl Worker {
             }
             attempt += 1;
         }
+    }
+
+    /// Calls the handler out of turn with what was set aside and is to be called once more.
+    pub(super) async fn replay(&mut self) -> Next {
+        if self.job.retries.is_none() || self.job.group.is_some() {
+            return Next::GoOn;
+        }
+        let mut stop = self.stop.clone();
+        let replays = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return Next::Stop,
+            replays = self.job.store.replays(&self.job.output, REPLAYS) => replays,
+        };
+        // A store that doesn't answer now is asked again.
+        for entry in replays.unwrap_or_default() {
+            let next = self.handle_alone(Event::of_replay(&self.job.input_key, entry)).await;
+            if next != Next::GoOn {
+                return next;
+            }
+        }
+        Next::GoOn
     }
 
     fn is_suspect(&self, event: &Event) -> bool {

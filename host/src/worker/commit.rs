@@ -76,6 +76,11 @@ impl Work {
         work
     }
 
+    /// The event's id under `{out}:replay`, where it was called out of turn: what was called in turn stays what it is.
+    fn replayed(&self) -> Option<&str> {
+        self.ids.last().and_then(|id| id.strip_prefix("replay:"))
+    }
+
     fn last_event(&self) -> &str {
         self.ids.last().map_or("", String::as_str)
     }
@@ -101,7 +106,7 @@ impl Work {
                 at: &self.saved_at,
                 most: job.retries.map_or(0, |retries| retries.dead_max),
             }),
-            replayed: None,
+            replayed: self.replayed(),
         };
         job.store.commit(&commit).await
     }
@@ -164,7 +169,8 @@ impl Worker {
                     Err(error) => uncertain = Some(error),
                     Ok(saved) => {
                         let saved = saved.map(Progress::from).unwrap_or_default();
-                        let same_event = saved.last_event.as_deref() == Some(work.last_event());
+                        let same_event =
+                            work.replayed().is_some() || saved.last_event.as_deref() == Some(work.last_event());
                         if saved.sequence == self.progress.sequence + 1 && same_event && saved.env == work.outcome.env {
                             // The commit went through; only its answer was lost.
                             return self.advance(&work);
@@ -211,7 +217,10 @@ impl Worker {
         self.available();
         self.progress = Progress {
             sequence: self.progress.sequence + 1,
-            last_event: Some(work.last_event().to_owned()),
+            last_event: match work.replayed() {
+                Some(_) => self.progress.last_event.take(),
+                None => Some(work.last_event().to_owned()),
+            },
             saved_at: Some(work.saved_at.clone()),
             env: work.outcome.env.clone(),
         };
