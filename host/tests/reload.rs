@@ -335,5 +335,5 @@ fn a_thousand_reloads_lose_no_call_and_count_none_twice() {
 
     let (grown, mapped) = (after.0.saturating_sub(before.0), after.1.saturating_sub(before.1));
     println!("{} calls; resident memory grew by {grown} bytes, {mapped} are mapped", results.len());
-    assert!(grown <= mapped, "resident memory grew by {grown} bytes, but only {mapped} are mapped");
+    assert!(grown <= mapped + (4 << 20), "resident memory grew by {grown} bytes, but only {mapped} are mapped");
 }

@@ -17,6 +17,10 @@ use super::Event;
 /// How long a read waits for new entries.
 const WAIT: Duration = Duration::from_secs(2);
 
+/// How long after a start what is pending is read a second time: until then a host that was stopped or cut off, and whose
+/// place this one has taken, may be given entries in the same consumer's name.
+const SECOND_LOOK: Duration = Duration::from_secs(5);
+
 /// Reads a stream in batches.
 pub struct Stream {
     /// Over a connection of its own, since a read that waits keeps it busy.
@@ -25,6 +29,7 @@ pub struct Stream {
     batch: usize,
     claim_idle: Option<Duration>,
     claim_due: Instant,
+    second_look: Option<Instant>,
     from: From,
     reading: Option<Reading>,
 }
@@ -54,8 +59,17 @@ impl Drop for Reading {
 impl Stream {
     /// Reads `batch` entries at a time, and claims what was not acknowledged for `claim_idle`.
     pub fn new(store: &Store, group: Group, batch: usize, claim_idle: Option<Duration>) -> Stream {
-        let claim_due = Instant::now();
-        Stream { store: store.another(), group, batch, claim_idle, claim_due, from: From::Beginning, reading: None }
+        let (claim_due, second_look) = (Instant::now(), Some(Instant::now() + SECOND_LOOK));
+        Stream {
+            store: store.another(),
+            group,
+            batch,
+            claim_idle,
+            claim_due,
+            second_look,
+            from: From::Beginning,
+            reading: None,
+        }
     }
 
     /// Whether the next batch is none of what was given before: it may be taken before that is committed.
@@ -90,11 +104,14 @@ impl Stream {
         };
         let was_new = self.from == From::New;
         self.from = next;
-        if self.from == From::New
+        let now = Instant::now();
+        if self.from == From::New && self.second_look.take_if(|due| *due <= now).is_some() {
+            self.from = From::Pending("0".to_owned());
+        } else if self.from == From::New
             && let Some(idle) = self.claim_idle
-            && Instant::now() >= self.claim_due
+            && now >= self.claim_due
         {
-            self.claim_due = Instant::now() + idle / 2;
+            self.claim_due = now + idle / 2;
             self.from = From::Claimed("0-0".to_owned());
         } else if was_new && !entries.is_empty() {
             self.reading = Some(start(&self.store, &self.group, self.batch, self.claim_idle, From::New));
