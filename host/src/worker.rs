@@ -103,6 +103,8 @@ pub struct Worker {
     announcement: Instant,
     /// The store did not take the last `{out}:status`; only a status or a commit that it takes shows that it is back.
     announcement_failed: bool,
+    /// The store did not say what is to be called out of turn, and that was told.
+    replays_refused: bool,
     stop: watch::Receiver<bool>,
 }
 
@@ -143,6 +145,7 @@ impl Worker {
             tell: Box::new(tell),
             announcement: Instant::now(),
             announcement_failed: false,
+            replays_refused: false,
             stop,
         })
     }
@@ -171,7 +174,7 @@ impl Worker {
                         next
                     }
                     () = sleep_until(self.announcement) => match self.announce_unless_stopped().await {
-                        Next::GoOn => self.replay().await,
+                        Next::GoOn if !self.announcement_failed => self.replay().await,
                         next => next,
                     },
                     events = trigger.next(&self.job.store, self.progress.last_event.as_deref()) => match events {

@@ -47,8 +47,10 @@ impl Keeper {
     pub(super) async fn release(self) {
         self.task.abort();
         if *self.holding.borrow() == Holding::Held {
-            // Else it ends by itself.
-            timeout(RELEASE_WITHIN, self.store.release(&self.keys, &self.token)).await.ok();
+            let released = timeout(RELEASE_WITHIN, self.store.release(&self.keys, &self.token)).await;
+            if let Ok(Err(error)) = released {
+                tracing::warn!("another host has to wait until the lease ends: {error}");
+            }
         }
     }
 }

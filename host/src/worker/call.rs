@@ -134,8 +134,18 @@ impl Worker {
             _ = stop.wait_for(|stop| *stop) => return Next::Stop,
             replays = self.job.store.replays(&self.job.output, REPLAYS) => replays,
         };
-        // A store that doesn't answer now is asked again.
-        for entry in replays.unwrap_or_default() {
+        let replays = match replays {
+            Ok(replays) => replays,
+            Err(error) => {
+                // It is asked again; a store that is away says so elsewhere.
+                if !std::mem::replace(&mut self.replays_refused, true) {
+                    tracing::warn!("nothing is called out of turn: {error}");
+                }
+                return Next::GoOn;
+            }
+        };
+        self.replays_refused = false;
+        for entry in replays {
             let next = self.handle_alone(Event::of_replay(&self.job.input_key, entry)).await;
             if next != Next::GoOn {
                 return next;

@@ -254,6 +254,11 @@ impl Host {
 
     /// Sends SIGTERM and waits for the end.
     pub fn stop(mut self) -> ExitStatus {
+        self.terminate()
+    }
+
+    /// The same; the log stays.
+    pub fn terminate(&mut self) -> ExitStatus {
         let sent = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
         wait_for("the host's end", || self.child.try_wait().unwrap())
