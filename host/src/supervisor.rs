@@ -330,8 +330,10 @@ impl Supervisor {
 
     fn awake(&mut self) {
         let now = Instant::now();
-        while let Some((_, asked)) = self.asked.pop_front_if(|(until, _)| *until <= now) {
-            asked.send(self.told()).ok();
+        while self.asked.front().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, asked)) = self.asked.pop_front() {
+                asked.send(self.told()).ok();
+            }
         }
         if self.restart.is_some_and(|restart| restart <= now) {
             self.start();

@@ -105,11 +105,6 @@ impl Event {
         Event { key: key.to_owned(), id: format!("replay:{}", entry.id), bytes: entry.data }
     }
 
-    /// Its id under `{out}:replay`, where it is called out of turn.
-    pub(crate) fn replayed(&self) -> Option<&str> {
-        self.id.strip_prefix("replay:")
-    }
-
     /// Whether it is a key's value, known by its content.
     pub(crate) fn is_known_by_content(&self) -> bool {
         self.id.starts_with("sha256:")

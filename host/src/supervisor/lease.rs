@@ -56,11 +56,11 @@ impl Keeper {
 }
 
 async fn take(store: Store, keys: Keys, token: String, period: Duration, tell: watch::Sender<Holding>) {
-    let mut watching = None;
+    let (mut watching, mut not_extended) = (None, false);
     loop {
         let pause = match store.take_lease(&keys, &token, period).await {
             Ok(Lease::Held) => {
-                watching = None;
+                (watching, not_extended) = (None, false);
                 tell.send_if_modified(|holding| std::mem::replace(holding, Holding::Held) != Holding::Held);
                 period / 3
             }
@@ -82,6 +82,9 @@ async fn take(store: Store, keys: Keys, token: String, period: Duration, tell: w
                 expires_in.min(period / 3) + Duration::from_millis(1)
             }
             Err(error) => {
+                if *tell.borrow() == Holding::Held && !std::mem::replace(&mut not_extended, true) {
+                    tracing::warn!("the lease is not extended: {error}");
+                }
                 let unknown = Holding::Unknown(Some(error.to_string()));
                 tell.send_if_modified(|holding| {
                     let is_news = matches!(holding, Holding::Unknown(_)) && *holding != unknown;

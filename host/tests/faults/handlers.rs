@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::support::redis::Redis;
-use super::support::{Host, wait_for};
+use super::support::{Host, plugin_host, text, wait_for};
 use super::{aborting_plugin, consumer, dead, host, wait_for_dead, wait_for_sum};
 
 /// A key whose handler goes wrong each time: the event is set aside after three attempts, and the next one is counted.
@@ -197,4 +197,32 @@ fn work_goes_on_soon_after_a_crash() {
     assert_eq!(wait_for_sum(&redis, 1.0)["attempt"], 2);
     assert!(begun.elapsed() < Duration::from_secs(5));
     assert_ne!(host.worker(), before);
+}
+
+#[test]
+fn what_was_set_aside_is_called_once_more_out_of_turn() {
+    let redis = Redis::start();
+    let host = host(&redis, &[("MAX_ATTEMPTS", "1")]);
+    redis.write(r#"{"add": 10, "then": "fail", "until": 2}"#);
+    wait_for_dead(&redis, 1);
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
+    assert!(host.stop().success());
+
+    let host = super::host(&redis, &[]);
+    let replayed = plugin_host()
+        .args(["dead", "replay", "--all", "--output-key", "out", "--store", &redis.server.url()])
+        .output()
+        .unwrap();
+    assert!(replayed.status.success(), "{}", text(&replayed.stderr));
+    assert_eq!(wait_for_sum(&redis, 11.0), json!({"calls": 2, "sum": 11.0, "attempt": 2}));
+    assert_eq!((dead(&redis).len(), redis.cli(&["xlen", "{out}:replay"]).as_str()), (0, "0"));
+
+    // The key's own value was counted before, and still is.
+    let sequence = redis.sequence();
+    assert!(host.stop().success());
+    let host = super::host(&redis, &[]);
+    host.wait_until_ready();
+    redis.wait_for_looks();
+    assert_eq!((redis.sequence(), &host.status()["calls"]), (sequence, &json!(0)));
 }
