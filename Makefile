@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint check-manifests image test-image fuzz bench bench-viewer screenshots
+.PHONY: help dev test lint check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -39,6 +39,12 @@ bench: ## measure the boundary, the metrics handler, loading, reloading, and an 
 
 bench-compare: ## measure the host beside the Python runtime and beside a bare loop of the Redis client
 	bench/compare
+
+bench-curves: ## measure how cost grows with keys, env size, input size and history length
+	bench/compare curves
+
+bench-chart: ## draw bench/chart.svg from the tables of bench/RESULTS.md
+	bench/chart
 
 bench-viewer: ## measure the viewer: a pass, processor time, memory (needs Xvfb and xdotool)
 	cargo bench -p viewer --bench pass

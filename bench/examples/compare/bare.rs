@@ -1,10 +1,14 @@
 //! The limit: a loop of the Redis client that does what the host does with the server, and nothing else.
 
+use std::collections::{BTreeSet, HashMap};
+
 use anyhow::{Context, Result};
 use redis::aio::MultiplexedConnection;
 use redis::streams::StreamReadReply;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Value, cmd, pipe};
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, Script, Value, cmd, pipe};
 use tokio::sync::mpsc;
+
+use crate::watcher::keys;
 
 /// Copies `in` to `out` whenever it is written.
 pub fn push(url: &str) -> Result<()> {
@@ -108,5 +112,47 @@ pub fn stream(url: &str, batch: usize) -> Result<()> {
             }
         }
         Ok(())
+    })
+}
+
+/// Commits a result for each key `in:*` that is written, by the host's own script: reads and writes up to 256 keys in one
+/// pipeline each.
+pub fn pattern(url: &str) -> Result<()> {
+    let script = Script::new(include_str!("../../../store/src/redis/commit.lua"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (told, mut pushes) = mpsc::unbounded_channel::<PushInfo>();
+        let mut server = tracked(url, "in:", told).await?;
+        script.prepare_invoke().load_async(&mut server).await?;
+        let mut due: BTreeSet<String> = cmd("KEYS").arg("in:*").query_async(&mut server).await?;
+        let mut sequences: HashMap<String, u64> = HashMap::new();
+        loop {
+            let named =
+                |push: &PushInfo| keys(push).iter().map(|key| String::from_utf8_lossy(key).into_owned()).collect();
+            while let Ok(push) = pushes.try_recv() {
+                due.append(&mut named(&push));
+            }
+            if due.is_empty() {
+                due.append(&mut named(&pushes.recv().await.context("the connection ended")?));
+                continue;
+            }
+            let taken: Vec<String> = std::iter::from_fn(|| due.pop_first()).take(256).collect();
+            let inputs: Vec<Option<Vec<u8>>> = cmd("MGET").arg(&taken).query_async(&mut server).await?;
+            let mut commits = pipe();
+            for (key, input) in taken.iter().zip(inputs) {
+                let name = key.strip_prefix("in:").unwrap_or(key);
+                let sequence = sequences.entry(key.clone()).or_default();
+                let mut commit = script.key(format!("out:{name}"));
+                commit.key(format!("{{out:{name}}}:env")).key(format!("{{out:{name}}}:history"));
+                commit.arg(*sequence).arg(*sequence + 1).arg(12).arg("last_event").arg(key).arg("handler").arg("bare");
+                commit.arg("plugin_version").arg("1").arg("saved_at").arg("now").arg("env").arg("1").arg(1);
+                // A result is about a third of its input.
+                let input = input.unwrap_or_default();
+                commit.arg(&input[..input.len() / 3]).arg("").arg("").arg("");
+                commits.invoke_script(&commit);
+                *sequence += 1;
+            }
+            commits.query_async::<Vec<(String, u64)>>(&mut server).await?;
+        }
     })
 }

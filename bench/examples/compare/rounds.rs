@@ -10,6 +10,7 @@ use store::testing::RedisServer;
 
 use crate::sides::{Programs, Running, Side};
 use crate::watcher::Watcher;
+use crate::{curves, pattern};
 
 /// How often each measurement is made.
 const ROUNDS: usize = 5;
@@ -29,6 +30,11 @@ impl Rounds {
     pub fn new(folder: &str, python: &str) -> Result<Rounds> {
         let peer = Path::new(env!("CARGO_MANIFEST_DIR")).join("peer");
         Ok(Rounds { programs: Programs { folder: PathBuf::from(folder), python: python.into(), peer } })
+    }
+
+    /// The curves.
+    pub fn curves(&self) -> Result<()> {
+        curves::measure(&self.programs)
     }
 
     /// These rows, or all.
@@ -52,9 +58,9 @@ impl Rounds {
         if wanted("start") {
             self.start()?;
         }
-        if wanted("pattern") {
-            for keys in [10, 1000, 100_000] {
-                self.pattern(keys)?;
+        for keys in [10, 1000, 100_000] {
+            if wanted("pattern") || wanted(&format!("pattern-{keys}")) {
+                pattern::rows(&self.programs, keys, ROUNDS)?;
             }
         }
         Ok(())
@@ -204,47 +210,6 @@ impl Rounds {
         row("start to first result", [format!("{host:.0} ms"), String::new(), format!("{peer:.0} ms")]);
         Ok(())
     }
-
-    fn pattern(&self, keys: usize) -> Result<()> {
-        let (redis, mut watcher) = server("out:")?;
-        let names: Vec<_> = (0..keys).map(|key| format!("machine-{key}")).collect();
-        for names in names.chunks(1000) {
-            let mut sets = redis::pipe();
-            for name in names {
-                sets.set(format!("in:{name}"), numbered(0)).ignore();
-            }
-            watcher.send(&sets)?;
-        }
-        let variables = [("TRIGGER", "push"), ("REDIS_INPUT_KEY", "in:*"), ("REDIS_OUTPUT_KEY", "out:*")];
-        let quiet = [("MONITORING_PERIOD", "3600"), ("HISTORY_LENGTH", "12")];
-        let empty = {
-            let (other, mut watcher) = server("out:")?;
-            let host = self.programs.host(&other.url(), &[&variables[..], &quiet].concat())?;
-            watcher.latency("in:first", &numbered(0), "out:first")?;
-            host.resident()?
-        };
-        let host = self.programs.host(&redis.url(), &[&variables[..], &quiet].concat())?;
-        let started = Instant::now();
-        while watcher.ask::<usize>(&["DBSIZE"])? < keys * 4 {
-            ensure!(started.elapsed() < Duration::from_secs(120), "not all keys were called");
-            sleep(Duration::from_millis(20));
-        }
-        let first = started.elapsed().as_secs_f64();
-        let rate = if keys < 1000 { 1000 } else { 10_000 };
-        let latencies = watcher.latencies_at(rate, Duration::from_secs(5), |number| {
-            let name = &names[number % keys];
-            (format!("in:{name}"), numbered(number + 1), format!("out:{name}"))
-        })?;
-        let env: String = watcher.ask(&["HGET", &format!("{{out:{}}}:env", names[0]), "env"])?;
-        let memory = (host.resident()?.saturating_sub(empty)) as f64 / keys as f64;
-        let [p50, p99] = [0.5, 0.99].map(|share| quantile(&latencies, share) * 1e3);
-        let cells = [format!("{p50:.1} ms, {p99:.1} ms"), String::new(), String::new()];
-        row(&format!("{keys} keys, {rate} changed a second: SET to result, median and p99"), cells);
-        let memory =
-            format!("{memory:.0} B (env as JSON: {} B); all called within {first:.2} s of the start", env.len());
-        row("the same: memory a key", [memory, String::new(), String::new()]);
-        Ok(())
-    }
 }
 
 /// When so many entries were acknowledged, how many they are, and the processor time used until then.
@@ -275,13 +240,13 @@ fn done_at_least(
 }
 
 /// A server on the first processor, and who writes to it.
-fn server(prefix: &str) -> Result<(RedisServer, Watcher)> {
+pub fn server(prefix: &str) -> Result<(RedisServer, Watcher)> {
     let redis = RedisServer::options().arg("--server_cpulist").arg("0").arg("--save").arg("").start();
     let watcher = Watcher::new(&redis.url(), prefix)?;
     Ok((redis, watcher))
 }
 
-fn sample(cpus: usize, filling: usize) -> String {
+pub fn sample(cpus: usize, filling: usize) -> String {
     let mut fields = Map::new();
     fields.insert("timestamp".to_owned(), json!("2025-11-30T10:30:00"));
     (0..cpus).for_each(|cpu| drop(fields.insert(format!("cpu_percent-{cpu}"), json!(45.5))));
@@ -295,11 +260,11 @@ fn sample(cpus: usize, filling: usize) -> String {
     Value::Object(fields).to_string()
 }
 
-fn numbered(number: usize) -> String {
+pub fn numbered(number: usize) -> String {
     sample(2, 0).replace("2025-11-30T10:30:00", &format!("2025-11-30T10:30:{number:09}"))
 }
 
-fn quantile(latencies: &[Duration], share: f64) -> f64 {
+pub fn quantile(latencies: &[Duration], share: f64) -> f64 {
     let mut sorted: Vec<_> = latencies.iter().map(Duration::as_secs_f64).collect();
     sorted.sort_by(f64::total_cmp);
     sorted
@@ -308,11 +273,11 @@ fn quantile(latencies: &[Duration], share: f64) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-fn median(mut numbers: Vec<f64>) -> f64 {
+pub fn median(mut numbers: Vec<f64>) -> f64 {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn row(what: &str, [host, bare, peer]: [String; 3]) {
+pub fn row(what: &str, [host, bare, peer]: [String; 3]) {
     println!("| {what} | {host} | {bare} | {peer} |");
 }

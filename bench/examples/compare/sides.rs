@@ -37,12 +37,15 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// The processor time that it has used.
+    /// The processor time that its threads have used; those that ended are not counted.
     pub fn processor_time(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<u64>().ok()).context("no ticks");
-        Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
+        let mut used = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
+            // On a processor, waiting for one, and how often: nanoseconds, where a tick of `stat` has ten million.
+            let told = fs::read_to_string(thread?.path().join("schedstat"))?;
+            used += told.split_whitespace().next().context("no time")?.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(used))
     }
 
     /// The memory that it holds, in bytes.

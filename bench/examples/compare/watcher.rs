@@ -97,7 +97,8 @@ impl Watcher {
     }
 }
 
-fn keys(push: &PushInfo) -> Vec<&[u8]> {
+/// The keys that the server says were written.
+pub fn keys(push: &PushInfo) -> Vec<&[u8]> {
     match (&push.kind, push.data.first()) {
         (PushKind::Invalidate, Some(Value::Array(keys))) => keys
             .iter()
