@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots
+.PHONY: help dev test lint check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots soak
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -31,6 +31,9 @@ test-image: ## build and run the image, where a Docker engine is
 
 fuzz: ## feed the readers of libraries and ZIPs for ten minutes (needs a nightly compiler)
 	fuzz/run 600
+
+soak: ## a stream with a fault a second for ten minutes (SOAK_SECONDS): nothing lost, nothing grown
+	cargo test -p host --test soak -- --ignored --nocapture
 
 bench: ## measure the boundary, the metrics handler, loading, reloading, and an idle host
 	cargo bench -p bench

@@ -137,7 +137,7 @@ fn end_at_once() {
 }
 
 /// What a worker has of its supervisor; nothing where there is none.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Supervision {
     link: Option<Link>,
     flights: Option<Place>,

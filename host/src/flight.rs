@@ -134,6 +134,11 @@ impl Slot {
         self.put(SINCE, u64::try_from(monotonic().as_nanos()).unwrap_or(u64::MAX));
     }
 
+    /// The handler is opened: there is no event, but it may take too long or end the process as well.
+    pub fn enter_opening(&mut self) {
+        self.enter(0, "", 0);
+    }
+
     /// It has ended.
     pub fn leave(&mut self) {
         self.put(SINCE, 0);

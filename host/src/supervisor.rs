@@ -207,6 +207,10 @@ impl Supervisor {
                 self.failed(overdue, "timeout", &reason);
                 ("timeout", reason)
             }
+            Some(Ending::Refused) => {
+                let refusal = self.snapshot.status.reason.take().unwrap_or_default();
+                (Ending::Refused.as_str(), refusal)
+            }
             Some(planned) => (planned.as_str(), format!("it was replaced ({})", planned.as_str())),
             None => {
                 let reason = format!("the call ended the process: {words}");
@@ -230,8 +234,9 @@ impl Supervisor {
     /// Counts calls that ended the worker, and remembers their events.
     fn failed(&mut self, calls: Vec<InFlight>, kind: &'static str, reason: &str) {
         for call in &calls {
-            self.snapshot.count_failure(kind, &format!("event {}: {reason}", call.id));
-            tracing::error!(event = call.id, attempt = call.attempt, kind, "{reason}");
+            let what = if call.id.is_empty() { "opening the handler".to_owned() } else { format!("event {}", call.id) };
+            tracing::error!(event = call.id, attempt = call.attempt, kind, "{what}: {reason}");
+            self.snapshot.count_failure(kind, &format!("{what}: {reason}"));
         }
         self.suspect(calls, reason);
     }

@@ -133,13 +133,17 @@ impl Worker {
         stop: watch::Receiver<bool>,
         tell: impl FnMut(News<'_>) + 'static,
     ) -> Result<Worker> {
+        let mut slot = supervision.slot(0)?;
+        slot.enter_opening();
+        let first = Version::open(&job, plugin, &[])?;
+        slot.leave();
         Ok(Worker {
-            versions: Versions::new(Version::open(&job, plugin, &[])?, Arc::clone(&board)),
+            versions: Versions::new(first, Arc::clone(&board)),
             job: Arc::new(job),
             progress: Progress::default(),
             sent: None,
             board,
-            slot: supervision.slot(0)?,
+            slot,
             suspects: supervision.suspects(),
             supervision,
             tell: Box::new(tell),
@@ -265,7 +269,9 @@ impl Worker {
     fn take_up(&mut self, saved: Option<Saved>, newer: &mut Option<Loaded>) -> Result<()> {
         let progress = saved.map(Progress::from).unwrap_or_default();
         self.forget_env();
+        self.slot.enter_opening();
         let reopened = self.versions.current_mut().reopen(&self.job, &progress.env);
+        self.slot.leave();
         match (reopened, newer.take()) {
             (Ok(()), newer) => {
                 self.progress = progress;

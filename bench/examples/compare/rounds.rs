@@ -52,6 +52,12 @@ impl Rounds {
                 self.stream(name, &input)?;
             }
         }
+        if wanted("supervisor") {
+            self.supervisor()?;
+        }
+        if wanted("crash") {
+            self.crash()?;
+        }
         if wanted("idle") {
             self.idle()?;
         }
@@ -74,6 +80,7 @@ impl Rounds {
                 let url = redis.url();
                 let _running = match side {
                     Side::Host => self.programs.host(&url, &[("TRIGGER", "push")])?,
+                    Side::Unsupervised => self.programs.unsupervised(&url, &[("TRIGGER", "push")])?,
                     Side::Bare => self.programs.bare(&["push", &url])?,
                     Side::Peer => self.programs.peer("runtime.py", redis.port(), &[("MONITORING_PERIOD", "0")])?,
                 };
@@ -160,6 +167,9 @@ impl Rounds {
         let count = ENTRIES.to_string();
         let running = match side {
             Side::Host => self.programs.host(&url, &[("TRIGGER", "stream"), ("REDIS_INPUT_KEY", "events")])?,
+            Side::Unsupervised => {
+                self.programs.unsupervised(&url, &[("TRIGGER", "stream"), ("REDIS_INPUT_KEY", "events")])?
+            }
             Side::Bare => self.programs.bare(&["stream", &url, "100"])?,
             Side::Peer => {
                 let variables = [("REDIS_INPUT_KEY", "events"), ("COUNT", count.as_str())];
@@ -171,6 +181,38 @@ impl Rounds {
         let (ended, all, used_at_end) = done_at_least(&mut watcher, group, ENTRIES * 95 / 100, &running)?;
         let entries = (all - done) as f64;
         Ok([entries / (ended - began).as_secs_f64(), (used_at_end - used).as_secs_f64() / entries * 1e6])
+    }
+
+    /// What the supervisor costs: the same host in one process beside it.
+    fn supervisor(&self) -> Result<()> {
+        let mut found: [Vec<f64>; 2] = Default::default();
+        for _ in 0..2 * ROUNDS {
+            for (place, side) in [Side::Host, Side::Unsupervised].into_iter().enumerate() {
+                found[place].push(self.stream_round(side, &sample(2, 1600))?[0]);
+            }
+        }
+        let [with, without] = found.map(median);
+        let cell = format!("{with:.0} ({:.1} % of {without:.0} in one process)", with / without * 100.0);
+        row("stream, inputs of 1.9 kB: entries a second with a supervisor", [cell, String::new(), String::new()]);
+        Ok(())
+    }
+
+    /// How soon there is a result of an event that has ended the process once.
+    fn crash(&self) -> Result<()> {
+        let mut latencies = Vec::new();
+        for round in 0..4 * ROUNDS {
+            let (redis, mut watcher) = server("out")?;
+            let plugin = self.programs.folder.join("libfixture_faulty.so");
+            let plugin = plugin.to_string_lossy().into_owned();
+            let variables = [("TRIGGER", "push"), ("HANDLER_PATH", &plugin), ("HANDLER_FUNCTION", "fault")];
+            let _running = self.programs.host(&redis.url(), &variables)?;
+            watcher.latency("in", r#"{"add": 1}"#, "out")?;
+            let fault = json!({"add": 1, "number": round, "then": "segfault", "until": 2});
+            latencies.push(watcher.latency("in", &fault.to_string(), "out")?);
+        }
+        let cell = [0.5, 1.0].map(|share| format!("{:.0} ms", quantile(&latencies, share) * 1e3)).join(", at most ");
+        row("a handler that ends its process: SET to result, median", [cell, String::new(), String::new()]);
+        Ok(())
     }
 
     fn idle(&self) -> Result<()> {

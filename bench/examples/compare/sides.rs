@@ -21,6 +21,8 @@ pub struct Programs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     Host,
+    /// The host in one process.
+    Unsupervised,
     Bare,
     Peer,
 }
@@ -37,22 +39,34 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// The process and its children.
+    fn processes(&self) -> Vec<u32> {
+        let pid = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        [pid].into_iter().chain(children.split_whitespace().filter_map(|pid| pid.parse().ok())).collect()
+    }
+
     /// The processor time that its threads have used; those that ended are not counted.
     pub fn processor_time(&self) -> Result<Duration> {
         let mut used = 0;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
-            // On a processor, waiting for one, and how often: nanoseconds, where a tick of `stat` has ten million.
-            let told = fs::read_to_string(thread?.path().join("schedstat"))?;
-            used += told.split_whitespace().next().context("no time")?.parse::<u64>()?;
+        for pid in self.processes() {
+            for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+                // On a processor, waiting for one, and how often: nanoseconds, where a tick of `stat` has ten million.
+                let told = fs::read_to_string(thread?.path().join("schedstat"))?;
+                used += told.split_whitespace().next().context("no time")?.parse::<u64>()?;
+            }
         }
         Ok(Duration::from_nanos(used))
     }
 
-    /// The memory that it holds, in bytes.
+    /// The memory that it holds, in bytes. Pages that its processes share are counted once.
     pub fn resident(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).context("no VmRSS")?;
-        Ok(line.split_whitespace().nth(1).context("no number")?.parse::<u64>()? * 1024)
+        let of = |pid: u32| {
+            let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+            let line = rollup.lines().find(|line| line.starts_with("Pss:")).context("no Pss")?;
+            Ok(line.split_whitespace().nth(1).context("no number")?.parse::<u64>()? * 1024)
+        };
+        self.processes().into_iter().map(of).sum()
     }
 }
 
@@ -60,10 +74,22 @@ impl Programs {
     /// `plugin-host run` with these variables.
     pub fn host(&self, url: &str, variables: &[(&str, &str)]) -> Result<Running> {
         let mut command = self.pinned(&self.folder.join("plugin-host"));
-        command.arg("run").env("STORE_URL", url).env("HANDLER_PATH", self.folder.join("libmetrics.so"));
+        command.arg("run");
+        self.start(command, url, variables)
+    }
+
+    fn start(&self, mut command: Command, url: &str, variables: &[(&str, &str)]) -> Result<Running> {
+        command.env("STORE_URL", url).env("HANDLER_PATH", self.folder.join("libmetrics.so"));
         command.env("REDIS_INPUT_KEY", "in").env("REDIS_OUTPUT_KEY", "out").env("HTTP_ADDR", "off");
         command.env("RUST_LOG", "warn").envs(variables.iter().copied());
         Ok(Running(command.spawn().context("plugin-host")?))
+    }
+
+    /// The same in one process.
+    pub fn unsupervised(&self, url: &str, variables: &[(&str, &str)]) -> Result<Running> {
+        let mut command = self.pinned(&self.folder.join("plugin-host"));
+        command.args(["run", "--no-supervisor"]);
+        self.start(command, url, variables)
     }
 
     pub fn bare(&self, words: &[&str]) -> Result<Running> {

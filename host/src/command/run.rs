@@ -94,6 +94,7 @@ fn begin(config: Config, supervised: Option<Supervised>) -> Result<ExitCode> {
 async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Result<()> {
     let signals = if supervised.is_some() { Signals::Terminate } else { Signals::TerminateOrInterrupt };
     let mut stop = stop_signal(signals)?;
+    let stopping = stop.clone();
     let board = Arc::new(Board::new(&config.handler.symbol, config.period));
     let (go, mut gone) = watch::channel(supervised.is_none());
     let mut supervision = Supervision::default();
@@ -135,16 +136,28 @@ async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Re
     let (sender, arrivals) = mpsc::channel(1);
     let watch =
         config.reload_period.map(|period| Watch::start(source, Arc::clone(&loader), period, sender)).transpose()?;
-    supervision.report(&Report::Loaded);
-    tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => return Ok(()),
-        _ = gone.wait_for(|gone| *gone) => {}
-    }
+    let mut allowed = async |supervision: &Supervision| {
+        supervision.report(&Report::Loaded);
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => false,
+            allowed = gone.wait_for(|gone| *gone) => allowed.is_ok(),
+        }
+    };
     match config.pattern.take() {
-        Some((input, output)) => fleet(config, input, output, plugin, board, supervision, stop)?.run(arrivals).await,
+        Some((input, output)) => {
+            if allowed(&supervision).await {
+                fleet(config, input, output, plugin, board, supervision, stopping)?.run(arrivals).await;
+            } else {
+                drop(arrivals);
+            }
+        }
         None => {
-            let (worker, trigger) = worker(config, plugin, board, supervision, stop)?;
-            worker.run(trigger, arrivals).await;
+            let (worker, trigger) = worker(config, plugin, board, supervision.clone(), stopping)?;
+            if allowed(&supervision).await {
+                worker.run(trigger, arrivals).await;
+            } else {
+                drop(arrivals);
+            }
         }
     }
     if let Some(watch) = watch {
