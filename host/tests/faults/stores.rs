@@ -183,6 +183,64 @@ time.sleep(600)";
     });
 }
 
+/// A small file system of its own, unmounted with the value.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn mount() -> Option<Disk> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(folder.path()).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Disk(folder))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("--lazy").arg(self.0.path()).status().unwrap();
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_is_said_and_waited_for() {
+    let Some(disk) = Disk::mount() else {
+        println!("skipped: this user may not mount a file system");
+        return;
+    };
+    let path = disk.0.path().join("store.db");
+    let (store, _keys, runtime) = sqlite(&path);
+    let url = format!("sqlite:{}", path.display());
+    let host = Host::start(&plugin("fixture_faulty"), &[("STORE_URL", &url), ("HANDLER_FUNCTION", "fault")]);
+    runtime.block_on(store.write("metrics", br#"{"add": 1}"#)).unwrap();
+    wait_for("a result", || runtime.block_on(store.read("out")).ok()?);
+    runtime.block_on(store.write("metrics", br#"{"add": 2, "then": "sleep"}"#)).unwrap();
+    let filling = disk.0.path().join("filling");
+    // It fails at the end of the room.
+    std::fs::write(&filling, vec![1; 2 << 20]).unwrap_err();
+    let reason = host.wait_until_not_ready();
+    assert!(reason.contains("full"), "{reason}");
+    std::fs::remove_file(&filling).unwrap();
+    host.wait_until_ready();
+    wait_for("the second result", || {
+        let output = runtime.block_on(store.read("out")).ok()??;
+        String::from_utf8_lossy(&output).contains("3.0").then_some(())
+    });
+    drop(host);
+}
+
+#[test]
+fn a_redis_that_answers_slowly_is_waited_for() {
+    let redis = Redis::with(RedisServer::options().arg("--enable-debug-command").arg("local").start());
+    let host = host(&redis, &[]);
+    for add in 1..=5 {
+        redis.write(&json!({"add": 1, "number": add}).to_string());
+        redis.cli(&["debug", "sleep", "0.5"]);
+    }
+    redis.write(r#"{"add": 100}"#);
+    let output = wait_for("the last one", || redis.output().filter(|output| output["sum"].as_f64() >= Some(100.0)));
+    assert_eq!(output["sum"].as_f64().unwrap(), 99.0 + output["calls"].as_f64().unwrap());
+    host.wait_until_ready();
+}
+
 /// The server's data are away as well: what it lost is written again from the worker's env.
 #[test]
 fn a_redis_that_is_killed_and_loses_its_data_gets_the_env_again() {
