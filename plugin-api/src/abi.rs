@@ -1,8 +1,8 @@
 //! The ABI: what crosses the border between host and plugin, version 1.
 //!
 //! The exported symbol that `HANDLER_FUNCTION` names is a [`HandlerV1`]: one structure, plain C. A plugin in C
-//! fills in the same structure. V1 is frozen once released; additions form a V2 beside it, and the manifest
-//! names what a plugin offers.
+//! fills in the same structure, which `include/plugin_host.h` declares for it. V1 is frozen once released; additions form
+//! a V2 beside it, and the manifest names what a plugin offers.
 //!
 //! Rules that hold for every function here:
 //! - **Direction.** The host calls the functions of [`HandlerV1`]; the plugin calls only [`HostV1::log`].

@@ -133,8 +133,10 @@ pub fn examine(bytes: &[u8]) -> Result<Examined, Refusal> {
     let glibc = if cfg!(target_vendor = "apple") { None } else { examine_elf(bytes)? };
     let file = object::File::parse(bytes).map_err(damaged)?;
     let section = file.section_by_name(SECTION).ok_or(Refusal::NoManifest)?;
-    let manifest = serde_json::from_slice(section.data().map_err(damaged)?)
-        .map_err(|error| Refusal::BadManifest(error.to_string()))?;
+    let data = section.data().map_err(damaged)?;
+    // A text in C ends with a zero.
+    let text = data.strip_suffix(&[0]).unwrap_or(data);
+    let manifest = serde_json::from_slice(text).map_err(|error| Refusal::BadManifest(error.to_string()))?;
     Ok(Examined { manifest, glibc })
 }
 

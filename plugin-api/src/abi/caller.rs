@@ -1,6 +1,7 @@
 //! The host's side of the ABI: calls a [`HandlerV1`] from safe Rust.
 
 use std::ffi::c_void;
+use std::mem::offset_of;
 use std::path::Path;
 
 use abi_stable::StableAbi;
@@ -101,6 +102,15 @@ pub struct Instance {
     opaque: *mut OpaqueV1,
 }
 
+/// The functions of a [`HandlerV1`], by name and place.
+const FUNCTIONS: [(&str, usize); 5] = [
+    ("open", offset_of!(HandlerV1, open)),
+    ("call", offset_of!(HandlerV1, call)),
+    ("save_env", offset_of!(HandlerV1, save_env)),
+    ("load_env", offset_of!(HandlerV1, load_env)),
+    ("close", offset_of!(HandlerV1, close)),
+];
+
 impl Handler {
     /// The handler that a symbol of a library is.
     ///
@@ -112,6 +122,9 @@ impl Handler {
     ///
     /// The symbol is a [`HandlerV1`] that keeps the rules of [the ABI](super), in a library that is never unloaded.
     pub unsafe fn from_symbol(symbol: *const HandlerV1) -> Result<Handler, Incompatible> {
+        if !symbol.is_aligned() || symbol.is_null() {
+            return Err(Incompatible("it is not a handler's structure, but a function perhaps".to_owned()));
+        }
         // SAFETY: the size is the first field in every version of the structure; the caller vouches for the rest.
         let size = unsafe { (&raw const (*symbol).size).read() };
         if size != size_of::<HandlerV1>() {
@@ -120,7 +133,15 @@ impl Handler {
                 size_of::<HandlerV1>()
             )));
         }
-        // SAFETY: the caller vouches for the symbol and for the library's life; the size is right.
+        for (name, offset) in FUNCTIONS {
+            // SAFETY: the size is right, so the field is there. It is read as a number, since C can leave it out, and a
+            // function pointer of Rust's is never null.
+            let address = unsafe { symbol.byte_add(offset).cast::<usize>().read() };
+            if address == 0 {
+                return Err(Incompatible(format!("its structure has no function {name}")));
+            }
+        }
+        // SAFETY: the caller vouches for the symbol and for the library's life; the size is right, no function is null.
         let table = unsafe { &*symbol };
         let rust = table.rust_layout.cast::<RustLayoutV1>();
         if !rust.is_null() {
