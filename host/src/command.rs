@@ -5,7 +5,9 @@ pub mod dev;
 pub mod healthcheck;
 pub mod inspect;
 pub mod invoke;
+pub mod new;
 pub mod pack;
+pub mod record;
 pub mod run;
 
 use anyhow::{Context, Result};

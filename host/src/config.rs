@@ -4,6 +4,7 @@
 
 mod dead;
 mod reader;
+mod record;
 mod values;
 
 use std::env;
@@ -18,6 +19,7 @@ use crate::plugin::{HandlerName, Loading, Origin};
 
 pub use self::dead::Asides;
 use self::reader::{Place, Reader};
+pub use self::record::{RecordFlags, Recorded, Recording};
 use self::values::{bytes, choice, http_address};
 pub use self::values::{seconds, seconds_or_never, store_without_password};
 

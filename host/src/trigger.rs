@@ -19,6 +19,7 @@ pub use feed::{Feed, Source};
 pub use poll::Poll;
 pub use push::Push;
 pub use stream::Stream;
+pub(crate) use stream::bytes as stream_input;
 pub use timer::Timer;
 
 /// One input.

@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -135,6 +136,72 @@ fn the_context_says_where_the_plugin_lies() {
     let at = about[1]["last_execution"].as_str().unwrap();
     assert!(at.contains('T') && at.ends_with('Z'), "{at}");
     assert!(about[1]["event_id"].as_str().unwrap().starts_with("sha256:"));
+}
+
+#[test]
+fn results_are_compared_with_those_that_are_expected() {
+    let data = root().join("plugins/metrics/data");
+    let expect = |input: &Path, expected: &Path, more: &[&str]| {
+        let mut command = plugin_host();
+        command.arg("invoke").arg(plugin("metrics")).arg("--input").arg(input).arg("--expect").arg(expected);
+        let output = command.args(more).output().unwrap();
+        assert_eq!(text(&output.stdout), "");
+        (text(&output.stderr), output.status.code())
+    };
+    let (inputs, golden) = (data.join("recorded.jsonl"), data.join("golden/recorded.jsonl"));
+    assert_eq!(expect(&inputs, &golden, &[]), (String::new(), Some(0)));
+
+    let folder = tempfile::tempdir().unwrap();
+    let changed = folder.path().join("changed.jsonl");
+    let mut results = lines(&fs::read(&golden).unwrap());
+    let memory = results[2]["percent-memory-cache"].as_f64().unwrap();
+    results[2]["percent-memory-cache"] = Value::from(memory * (1.0 + 1e-6));
+    results[4].as_object_mut().unwrap().remove("num_cpus_monitored");
+    results[5]["more"] = Value::from([1, 2].as_slice());
+    results.push(Value::Null);
+    fs::write(&changed, results.iter().map(|result| format!("{result}\n")).collect::<String>()).unwrap();
+    let (told, code) = expect(&inputs, &changed, &[]);
+    assert_eq!(code, Some(1));
+    let told: Vec<_> = told.lines().collect();
+    assert_eq!(told[0], format!("line 3: percent-memory-cache: {memory} where {} was expected", memory * (1.0 + 1e-6)));
+    assert_eq!(told[1], "line 5: num_cpus_monitored: 2 where nothing was expected");
+    assert_eq!(told[2], "line 6: more: nothing where [1,2] was expected");
+    assert_eq!(told[3], "the input has ended, and 1 more results were expected");
+    assert_eq!(told.len(), 4);
+    assert!(!expect(&inputs, &changed, &["--tolerance", "1e-5"]).0.contains("line 3"));
+    assert_eq!(expect(&inputs, &golden, &["--tolerance", "2"]).1, Some(2));
+}
+
+#[test]
+fn a_line_that_fails_shifts_no_expected_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let expect = |handler: &str, input: &str, expected: &str| {
+        let (from, against) = (folder.path().join("input"), folder.path().join("expected"));
+        fs::write(&from, input).unwrap();
+        fs::write(&against, expected).unwrap();
+        let mut command = plugin_host();
+        command.arg("invoke").arg(plugin("fixture")).args(["--handler", handler, "--input"]).arg(&from);
+        let output = command.arg("--expect").arg(&against).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let told = expect(
+        "sum",
+        "{\"add\": 1}\n\n{\"add\": true}\n{\"add\": 2}\n{\"add\": 4}\n",
+        "{\"calls\": 1, \"sum\": 1}\n\"anything\"\n{\"calls\": 2, \"sum\": 3}\n",
+    );
+    assert!(told[0].starts_with("line 3: the input can't be read: "), "{told:?}");
+    assert_eq!(told[1..], ["line 5: there is a result where none was expected"]);
+    let told = expect("echo", "[1,{\"a\":[0,3]},4]\n\"x\"\nno JSON\n1\n", "[1,{\"a\":[0,2]}]\n\"x\"\nno\n\"1\"\n");
+    assert_eq!(
+        told,
+        [
+            "line 1: [1].a[1]: 3 where 2 was expected",
+            "line 1: 3 elements where 2 were expected",
+            "line 3: no JSON where no was expected",
+            "line 4: 1 where \"1\" was expected",
+        ]
+    );
 }
 
 /// The results of the metrics plugin and of the Python peer, on inputs that the peer's generator makes.

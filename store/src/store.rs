@@ -273,6 +273,27 @@ impl Store {
         self.told(outcome, || format!("create group {:?} of stream {:?}", group.name, group.stream))
     }
 
+    /// Up to `most` entries of a stream after the id `after` (`0`: from the first), oldest first, for whoever belongs to no
+    /// group: nothing changes by it. Waits for the first of them as [`new_entries`](Store::new_entries) does; none came
+    /// where the list is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys_like`](Store::keys_like), or the key holds something other than a stream.
+    pub async fn entries_after(
+        &self,
+        stream: &str,
+        after: &str,
+        most: usize,
+        wait: Duration,
+    ) -> Result<Vec<StreamEntry>, Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.entries_after(stream, after, most, wait.min(self.options.answer_within / 2)).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("read stream {stream:?}"))
+    }
+
     /// Up to `most` entries that nobody in the group was given yet, oldest first; they are pending in this consumer's
     /// name from now on, also where the answer is lost. Waits for the first of them, at most as long as `wait` and half
     /// of what an answer may take; none came where the list is empty.

@@ -1,5 +1,7 @@
 //! `plugin-host invoke`: runs a handler on JSON lines, without a store.
 
+mod expect;
+
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
@@ -9,6 +11,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use plugin_api::abi::{About, Call, Failure};
 
+use self::expect::Expected;
 use crate::config::{LoadingFlags, LogFormat, variable};
 use crate::logging;
 use crate::plugin::{HandlerName, Loader, Running};
@@ -34,10 +37,17 @@ pub struct Arguments {
     /// A file to write the env to at the end
     #[arg(long, value_name = "FILE")]
     save_env: Option<PathBuf>,
+    /// A file of results, a line for each line of the input: instead of being printed, the results are compared with it,
+    /// and what differs is told with its place
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+    /// By how much a number may differ from the expected one, as a part of the larger one of both
+    #[arg(long, value_name = "PART", default_value = "1e-9", value_parser = part, requires = "expect")]
+    tolerance: f64,
 }
 
-/// Calls the handler for each line. A line that fails is told on standard error with its number, and the exit code is
-/// 1 at the end.
+/// Calls the handler for each line. A line that fails, or whose result differs from the expected one, is told on standard
+/// error with its number, and the exit code is 1 at the end.
 ///
 /// # Errors
 ///
@@ -62,12 +72,19 @@ pub fn invoke(arguments: Arguments) -> Result<ExitCode> {
         plugin_dir: &plugin.verified.folder,
     };
     let running = plugin.run(&about, &env)?;
-    let mut session = Session { running, env, last_execution: None };
+    let expected = arguments.expect.map(|path| Expected::read(&path, arguments.tolerance)).transpose()?;
+    let mut session = Session { running, env, last_execution: None, expected };
     let exit = session.call_lines(input(&arguments.input)?, &name)?;
     if let Some(path) = &arguments.save_env {
         fs::write(path, &session.env).with_context(|| format!("can't write the env {}", path.display()))?;
     }
     Ok(exit)
+}
+
+/// A tolerance: from 0 to 1.
+fn part(text: &str) -> Result<f64, String> {
+    let part = text.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| "it is no number from 0 to 1".to_owned())
 }
 
 fn input(path: &PathBuf) -> Result<Box<dyn BufRead>> {
@@ -84,6 +101,8 @@ struct Session {
     /// Empty before the first line that succeeds, where none was given.
     env: Vec<u8>,
     last_execution: Option<String>,
+    /// What the results are compared with instead of being printed.
+    expected: Option<Expected>,
 }
 
 impl Session {
@@ -100,8 +119,14 @@ impl Session {
             if text.is_empty() {
                 continue;
             }
-            match self.call(text) {
-                Ok(output) => {
+            match (self.call(text), &mut self.expected) {
+                (Ok(output), Some(expected)) => {
+                    for difference in expected.compare(&output) {
+                        eprintln!("line {number}: {difference}");
+                        exit = ExitCode::FAILURE;
+                    }
+                }
+                (Ok(output), None) => {
                     // Each line is shown at once: whoever reads may feed the next line.
                     let written = results
                         .write_all(&output)
@@ -112,11 +137,16 @@ impl Session {
                         written => written.context("can't write the results")?,
                     }
                 }
-                Err(failure) => {
+                (Err(failure), expected) => {
                     eprintln!("line {number}: {failure}");
                     exit = ExitCode::FAILURE;
+                    expected.iter_mut().for_each(Expected::pass);
                 }
             }
+        }
+        if let Some(missing) = self.expected.as_ref().map(Expected::missing).filter(|missing| *missing > 0) {
+            eprintln!("the input has ended, and {missing} more results were expected");
+            exit = ExitCode::FAILURE;
         }
         Ok(exit)
     }

@@ -60,9 +60,8 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     /// What every command that works on a host's data is told.
     pub(super) fn place(&mut self, flags: DataFlags) -> Place {
-        let store = self.store(flags.store);
         let place = Place {
-            store: self.tls(store),
+            store: self.reached(flags.store),
             credentials: self.credentials(),
             trigger: self.parse(flags.trigger, "TRIGGER", "--trigger", TriggerKind::Poll, choice),
             input_key: self.text(flags.input_key, "REDIS_INPUT_KEY").unwrap_or_else(|| "metrics".to_owned()),
@@ -72,6 +71,12 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             self.fault("TRIGGER", "--trigger", "a SQLite file has no streams: use a Redis, or another trigger");
         }
         place
+    }
+
+    /// The store, with what it takes to reach it.
+    pub(super) fn reached(&mut self, flag: Option<String>) -> Option<Address> {
+        let store = self.store(flag);
+        self.tls(store)
     }
 
     fn store(&mut self, flag: Option<String>) -> Option<Address> {
@@ -113,7 +118,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         }
     }
 
-    fn credentials(&mut self) -> Credentials {
+    pub(super) fn credentials(&mut self) -> Credentials {
         let text = self.text(None, "REDIS_PASSWORD").map(Password::Text);
         let file = self.text(None, "REDIS_PASSWORD_FILE").map(|path| Password::File(path.into()));
         if text.is_some() && file.is_some() {

@@ -163,7 +163,7 @@ async fn read(
 }
 
 /// An entry's field `data`, or all its fields as a JSON object of texts.
-fn bytes(mut fields: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<u8> {
+pub(crate) fn bytes(mut fields: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<u8> {
     if let Some(data) = fields.iter().position(|(name, _)| name == b"data") {
         return fields.swap_remove(data).1;
     }

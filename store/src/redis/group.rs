@@ -20,6 +20,20 @@ impl Redis {
             .await
     }
 
+    pub async fn entries_after(
+        &self,
+        stream: &str,
+        after: &str,
+        most: usize,
+        wait: Duration,
+    ) -> Outcome<Vec<StreamEntry>> {
+        let mut read = cmd("XREAD");
+        read.arg("COUNT").arg(most).arg("BLOCK").arg(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1));
+        read.arg("STREAMS").arg(stream).arg(after);
+        let answer = self.connection.use_for(stream, async |server| read.query_async(server).await).await?;
+        entries_of_first_stream(answer)
+    }
+
     pub async fn new_entries(&self, group: &Group, most: usize, wait: Duration) -> Outcome<Vec<StreamEntry>> {
         let mut read = cmd("XREADGROUP");
         read.arg("GROUP").arg(&group.name).arg(&group.consumer).arg("COUNT").arg(most);
@@ -64,7 +78,7 @@ impl Redis {
     }
 }
 
-/// The entries in the answer of `XREADGROUP` for one stream; nothing came where it is nil.
+/// The entries in the answer of `XREAD` or `XREADGROUP` for one stream; nothing came where it is nil.
 fn entries_of_first_stream(answer: Value) -> Outcome<Vec<StreamEntry>> {
     let found = match answer {
         Value::Nil => return Ok(Vec::new()),
