@@ -19,7 +19,7 @@ use store::{Cause, Keys, Store, Watch};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use self::due::Due;
+use self::due::{Due, Why};
 use self::shard::Shard;
 use crate::config::{Limits, Retries};
 use crate::control::{Report, Supervision};
@@ -154,7 +154,7 @@ impl Fleet {
                 _ = heartbeat.tick() => self.announce().await,
                 _ = period.tick() => look_due = true,
                 written = written(&mut self.watching) => match written {
-                    Some(key) => self.route(&key),
+                    Some(key) => self.route(&key, Why::Written),
                     None => look_due = true,
                 },
             }
@@ -177,7 +177,7 @@ impl Fleet {
         let (glob, mut cursor) = (self.job.input.glob(), 0);
         loop {
             let (keys, next) = self.job.store.keys_like(&glob, cursor, STEP).await?;
-            keys.iter().for_each(|key| self.route(key));
+            keys.iter().for_each(|key| self.route(key, Why::Found));
             if next == 0 {
                 return Ok(());
             }
@@ -186,7 +186,7 @@ impl Fleet {
     }
 
     /// Gives a key to the thread that it belongs to.
-    fn route(&self, key: &str) {
+    fn route(&self, key: &str, why: Why) {
         if self.job.input.text_of(key).is_none() {
             return;
         }
@@ -194,7 +194,7 @@ impl Fleet {
         key.hash(&mut hasher);
         let place = hasher.finish() as usize % self.shards.len().max(1);
         if let Some((due, _)) = self.shards.get(place) {
-            due.add(key);
+            due.add(key, why);
         }
     }
 

@@ -14,7 +14,7 @@ use store::{Commit, Committed, Dead, Keys, Saved};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::due::Due;
+use super::due::{Due, Why};
 use super::{Job, lock, since};
 use crate::control::Suspects;
 use crate::flight::{Slot, key_number};
@@ -158,7 +158,7 @@ impl Shard {
                 }
                 Err(error) => {
                     self.board.unavailable(&error);
-                    keys.iter().for_each(|key| due.add(key));
+                    keys.iter().for_each(|key| due.add(key, Why::Written));
                     tokio::select! {
                         _ = stop.wait_for(|stop| *stop) => return,
                         () = sleep(backoff.next()) => {}
@@ -301,7 +301,7 @@ impl Shard {
             }
         }
         // Another thread has gone back already, or has had a success with this version, or there is a newer one.
-        self.due.add(&changed.key);
+        self.due.add(&changed.key, Why::Written);
         None
     }
 
@@ -318,7 +318,7 @@ impl Shard {
                     let gave = Gave::Nothing { reason: failure.to_string(), attempts };
                     return Some(Called { changed, plugin, gave });
                 }
-                self.due.add(&changed.key);
+                self.due.add(&changed.key, Why::Written);
                 self.failing.insert(changed.key, (changed.event, attempts));
                 None
             }
@@ -482,7 +482,7 @@ impl Shard {
     fn overtaken(&mut self, called: &Called) {
         tracing::warn!(key = &*called.changed.key, "another host writes its output: going on from its env");
         self.known.remove(&called.changed.key);
-        self.due.add(&called.changed.key);
+        self.due.add(&called.changed.key, Why::Written);
     }
 
     /// Lets envs that were not touched for long leave memory, and keys that were not found for long.
