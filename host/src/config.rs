@@ -20,7 +20,7 @@ use crate::plugin::{HandlerName, Loading, Origin};
 pub use self::dead::Asides;
 use self::reader::{Place, Reader};
 pub use self::record::{RecordFlags, Recorded, Recording};
-use self::values::{bytes, choice, http_address};
+use self::values::{at_least, choice, http_address, seconds_not_too_few};
 pub use self::values::{seconds, seconds_or_never, store_without_password};
 
 /// The flags of `run`. Each has a variable; the flag wins, and an empty value counts as unset.
@@ -312,6 +312,9 @@ impl std::error::Error for Faults {}
 /// The consumer whose env is `{out}:env` itself.
 const MAIN: &str = "main";
 
+/// With less memory a worker can't begin.
+const MEMORY_LEAST: u64 = 32 << 20;
+
 /// The most entries of a batch: a script in Redis can't name more at once.
 const BATCH_MAX: u32 = 5000;
 
@@ -406,13 +409,13 @@ impl Flags {
                 seconds,
             ),
             limits: reader.limits(),
-            memory_limit: reader.parse(None, "MEMORY_LIMIT", "", None, |text| bytes(text).map(Some)),
+            memory_limit: reader.parse(None, "MEMORY_LIMIT", "", None, |text| at_least(text, MEMORY_LEAST).map(Some)),
             lease_period: reader.parse(
                 self.lease_period,
                 "LEASE_PERIOD",
                 "--lease-period",
                 Duration::from_secs(5),
-                seconds,
+                seconds_not_too_few,
             ),
             env_idle: reader.parse(self.env_idle, "ENV_IDLE", "--env-idle", Duration::from_secs(600), seconds),
             pattern,

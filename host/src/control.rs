@@ -194,18 +194,39 @@ impl Suspects {
 
     /// What is known of an event.
     pub fn of(&self, key: u64, id: &str) -> Option<&Suspect> {
-        if self.is_empty() { None } else { self.by_event.get(&(key, id.to_owned())) }
+        if self.is_empty() { None } else { self.by_event.get(&(key, identity(id).to_owned())) }
     }
 
-    /// An event was committed or set aside.
-    pub fn settled(&mut self, key: u64, id: &str) {
-        if !self.is_empty()
-            && self.by_event.remove(&(key, id.to_owned())).is_some()
-            && let Some(link) = &self.link
-        {
-            link.report(&Report::Settled { key, id: id.to_owned() });
+    /// Tells the supervisor, if there is one.
+    pub fn report(&self, report: &Report) {
+        if let Some(link) = &self.link {
+            link.report(report);
         }
     }
+
+    /// An event was committed or set aside. A key has one value at a time, so what it had before is over as well.
+    pub fn settled(&mut self, key: u64, id: &str) {
+        if self.is_empty() {
+            return;
+        }
+        let is_over = |suspect: &Suspect| {
+            suspect.key == key && (suspect.id == identity(id) || (is_of_content(id) && is_of_content(&suspect.id)))
+        };
+        for (_, suspect) in self.by_event.extract_if(|_, suspect| is_over(suspect)) {
+            if let Some(link) = &self.link {
+                link.report(&Report::Settled { key, id: suspect.id });
+            }
+        }
+    }
+}
+
+/// What an event is known by when it comes again. Each tick of a timer has another number, but is the same event.
+pub fn identity(id: &str) -> &str {
+    if id.starts_with("timer:") { "timer" } else { id }
+}
+
+fn is_of_content(id: &str) -> bool {
+    id.starts_with("sha256:")
 }
 
 /// Has the system end this process when its parent ends, as far as it can.

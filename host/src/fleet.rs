@@ -23,7 +23,7 @@ use self::due::{Due, Why};
 use self::shard::Shard;
 use crate::config::{Limits, Retries};
 use crate::control::{Report, Supervision};
-use crate::flight::MOST_SLOTS;
+use crate::flight::MOST_CALLERS;
 use crate::pattern::Pattern;
 use crate::plugin::{Arrival, Loaded};
 use crate::status::{Board, State};
@@ -34,7 +34,7 @@ use crate::worker::{Backoff, HEARTBEAT, STATUS_LIFE};
 const STEP: usize = 1000;
 
 /// The most threads that call handlers.
-const MOST_SHARDS: usize = MOST_SLOTS;
+const MOST_SHARDS: usize = MOST_CALLERS;
 
 /// What is done with a pattern's keys.
 #[derive(Clone)]

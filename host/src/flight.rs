@@ -22,7 +22,12 @@ use crate::control::Suspect;
 use crate::plugin::{lock, open_folder};
 
 /// The most threads that call handlers.
-pub const MOST_SLOTS: usize = 16;
+pub const MOST_CALLERS: usize = 16;
+
+/// The slot of whoever loads plugins, whose constructors are the author's code too.
+pub const LOADING: usize = MOST_CALLERS;
+
+const MOST_SLOTS: usize = LOADING + 1;
 
 /// A slot is a page, so that each thread maps its own.
 const PAGE: usize = 4096;
@@ -223,12 +228,12 @@ impl Flights {
         (0..MOST_SLOTS).filter_map(|number| self.slot(number)).collect()
     }
 
-    /// Takes what a worker that has ended left.
+    /// Takes what a worker that has ended left, and begins to count its commits anew.
     pub fn take(&self) -> Vec<InFlight> {
         let left = self.in_flight();
         for number in 0..MOST_SLOTS {
             // What can't be cleared is counted once more, which costs an event an attempt.
-            self.file.write_all_at(&[0; 8], ((number + 1) * PAGE) as u64).ok();
+            self.file.write_all_at(&[0; ID_LENGTH], ((number + 1) * PAGE) as u64).ok();
         }
         left
     }

@@ -18,13 +18,13 @@ use rustix::process::{WaitOptions, wait};
 use store::{Keys, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use self::lease::Holding;
 use self::process::{Ending, Process, end_in_words};
 use self::restarts::Restarts;
 use crate::config::Config;
-use crate::control::{Beginning, Order, Report, Suspect};
+use crate::control::{Beginning, Report, Suspect, identity};
 use crate::flight::{Flights, InFlight, monotonic};
 use crate::http::{self, Telling};
 use crate::status::{Board, Snapshot, State};
@@ -34,6 +34,12 @@ const MOST_LIBRARIES: usize = 64;
 
 /// How long a worker may take to say how it is going; then what it said last is told.
 const ANSWER_WITHIN: Duration = Duration::from_millis(300);
+
+/// How long what a worker said last is waited for.
+const LAST_WORDS_WITHIN: Duration = Duration::from_millis(50);
+
+/// The most events that are remembered because a worker ended with them.
+const MOST_SUSPECTS: usize = 64;
 
 /// How long a worker may take to end besides its call.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -47,6 +53,7 @@ struct Supervisor {
     /// How many processes there were.
     started: u64,
     reports: mpsc::Sender<(u64, Report)>,
+    heard: mpsc::Receiver<(u64, Report)>,
     /// What was told last.
     snapshot: Snapshot,
     /// Who waits for what is told next, and until when.
@@ -86,13 +93,14 @@ pub async fn run(config: Config) -> Result<ExitCode> {
     }
     let store = Store::new(config.store, config.credentials);
     let (lease, mut holding) = lease::keep(store, keys, flights.token().to_owned(), config.lease_period);
-    let (reports, mut heard) = mpsc::channel(64);
+    let (reports, heard) = mpsc::channel(64);
     let mut supervisor = Supervisor {
         timeout: config.handler_timeout,
         memory_limit: config.memory_limit.or_else(crate::limits::of_cgroup),
         process: None,
         started: 0,
         reports,
+        heard,
         snapshot: Board::new(&config.handler.symbol, config.period).snapshot(),
         asked: VecDeque::new(),
         suspects: Vec::new(),
@@ -116,8 +124,8 @@ pub async fn run(config: Config) -> Result<ExitCode> {
         tokio::select! {
             _ = terminate.recv() => supervisor.stop(),
             _ = interrupt.recv() => supervisor.stop(),
-            _ = child.recv() => supervisor.reap(),
-            Some((number, report)) = heard.recv() => supervisor.hear(number, report),
+            _ = child.recv() => supervisor.reap().await,
+            Some((number, report)) = supervisor.heard.recv() => supervisor.hear(number, report),
             Some(asked) = asks.recv() => supervisor.ask(asked),
             Ok(()) = holding.changed() => supervisor.lease_changed(),
             () = sleep_until(wake) => supervisor.awake(),
@@ -177,9 +185,16 @@ impl Supervisor {
     }
 
     /// Buries whatever has ended: as process 1 also those whose parents are gone.
-    fn reap(&mut self) {
+    async fn reap(&mut self) {
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if let Some(process) = self.process.take_if(|process| process.pid == pid) {
+            let Some(process) = self.process.as_mut().filter(|process| process.pid == pid) else { continue };
+            process.is_over = true;
+            // What it has said last counts; a child of its own may keep its socket open.
+            timeout(LAST_WORDS_WITHIN, &mut process.reader).await.ok();
+            while let Ok((number, report)) = self.heard.try_recv() {
+                self.hear(number, report);
+            }
+            if let Some(process) = self.process.take() {
                 self.worker_ended(&process, status);
             }
         }
@@ -190,11 +205,6 @@ impl Supervisor {
         let has_committed = self.flights.progress() > 0;
         let (word, words) = end_in_words(status);
         let left = self.flights.take();
-        if self.stopping {
-            self.suspect(left, &format!("the call ended the process: {words}"));
-            self.ended = Some(ExitCode::SUCCESS);
-            return;
-        }
         if process.ending == Some(Ending::Refused) && !self.has_begun {
             self.ended = Some(ExitCode::FAILURE);
             return;
@@ -213,11 +223,16 @@ impl Supervisor {
             }
             Some(planned) => (planned.as_str(), format!("it was replaced ({})", planned.as_str())),
             None => {
-                let reason = format!("the call ended the process: {words}");
+                let what = if left.is_empty() { "the process ended" } else { "the call ended the process" };
+                let reason = format!("{what}: {words}");
                 self.failed(left, "crash", &reason);
                 (word.as_str(), reason)
             }
         };
+        if self.stopping {
+            self.ended = Some(ExitCode::SUCCESS);
+            return;
+        }
         *self.snapshot.status.restarts.entry(word.to_owned()).or_default() += 1;
         let wait = match process.ending {
             Some(Ending::Lease | Ending::Libraries) => Duration::ZERO,
@@ -244,9 +259,12 @@ impl Supervisor {
     fn suspect(&mut self, calls: Vec<InFlight>, reason: &str) {
         // While a handler is opened there is no event.
         for InFlight { key, id, attempt, .. } in calls.into_iter().filter(|call| !call.id.is_empty()) {
+            let id = identity(&id).to_owned();
             self.suspects.retain(|known| (known.key, &known.id) != (key, &id));
             self.suspects.push(Suspect { key, id, attempts: attempt, reason: reason.to_owned() });
         }
+        let too_many = self.suspects.len().saturating_sub(MOST_SUSPECTS);
+        self.suspects.drain(..too_many);
     }
 
     fn hear(&mut self, number: u64, report: Report) {
@@ -267,12 +285,16 @@ impl Supervisor {
             }
             Report::Now(snapshot) => {
                 self.snapshot = *snapshot;
+                if let Some(process) = &mut self.process {
+                    process.answered();
+                }
                 while let Some((_, asked)) = self.asked.pop_front() {
                     // Whoever asked may have gone.
                     asked.send(self.told()).ok();
                 }
                 if self.snapshot.status.mapped_libraries > MOST_LIBRARIES {
-                    tracing::info!("the worker is replaced: {} libraries are mapped", MOST_LIBRARIES + 1);
+                    let mapped = self.snapshot.status.mapped_libraries;
+                    tracing::info!("the worker is replaced: {mapped} libraries are mapped");
                     self.end_worker(Some(Ending::Libraries));
                 }
             }
@@ -284,7 +306,7 @@ impl Supervisor {
     fn ask(&mut self, asked: oneshot::Sender<Snapshot>) {
         match &mut self.process {
             Some(process) => {
-                process.tell(&Order::Tell);
+                process.ask();
                 self.asked.push_back((Instant::now() + ANSWER_WITHIN, asked));
             }
             None => {
@@ -296,7 +318,9 @@ impl Supervisor {
     /// What is told: what the worker said last, unless it waits for the lease.
     fn told(&self) -> Snapshot {
         let mut snapshot = self.snapshot.clone();
-        if self.process.as_ref().is_some_and(|process| process.loaded && !process.gone) {
+        if self.stopping {
+            (snapshot.status.state, snapshot.status.reason) = (State::Stopped, Some("it is stopping".to_owned()));
+        } else if self.process.as_ref().is_some_and(|process| process.loaded && !process.gone) {
             let (state, reason) = match &*self.holding.borrow() {
                 Holding::Unknown(None) | Holding::Held => return snapshot,
                 Holding::Unknown(Some(error)) => (State::StoreUnavailable, error.clone()),
@@ -316,8 +340,7 @@ impl Supervisor {
         let Some(process) = &mut self.process else { return };
         match holding {
             Holding::Held if process.loaded && !process.gone && process.ending.is_none() => {
-                process.gone = true;
-                process.tell(&Order::Go);
+                process.go();
             }
             Holding::Other(holder) if process.gone && process.ending.is_none() => {
                 tracing::warn!("{holder} has taken this host's place: standing by");

@@ -14,6 +14,7 @@ use super::{Signals, runtime, runtime_beside, stop_signal};
 use crate::config::{Config, Flags, Triggers, VARIABLES_WITHOUT_FLAGS, variable};
 use crate::control::{Beginning, Link, Report, Supervision, end_with_parent};
 use crate::fleet::{self, Fleet};
+use crate::flight::LOADING;
 use crate::http::Telling;
 use crate::pattern::Pattern;
 use crate::plugin::{Loaded, Loader, Source, Watch};
@@ -119,7 +120,10 @@ async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Re
         _ = stop.wait_for(|stop| *stop) => return Ok(()),
         found = source.first() => found?,
     };
+    let mut slot = supervision.slot(LOADING)?;
+    slot.enter_opening();
     let plugin = loader.load(found)?;
+    slot.leave();
     board.loaded(&plugin);
     tracing::info!(
         plugin = plugin.name(),
@@ -134,8 +138,10 @@ async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Re
         "starting"
     );
     let (sender, arrivals) = mpsc::channel(1);
-    let watch =
-        config.reload_period.map(|period| Watch::start(source, Arc::clone(&loader), period, sender)).transpose()?;
+    let watch = config
+        .reload_period
+        .map(|period| Watch::start(source, Arc::clone(&loader), period, slot, sender))
+        .transpose()?;
     let mut allowed = async |supervision: &Supervision| {
         supervision.report(&Report::Loaded);
         tokio::select! {

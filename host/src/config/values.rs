@@ -52,6 +52,22 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text:?} is no number of bytes: give digits, alone or with KiB, MiB or GiB"))
 }
 
+/// Reads a number of bytes that is no less than another.
+pub(super) fn at_least(text: &str, least: u64) -> Result<u64, String> {
+    match bytes(text)? {
+        number if number < least => Err(format!("{text:?} is too little to work with: give at least {least} bytes")),
+        number => Ok(number),
+    }
+}
+
+/// Reads a period in seconds that is asked about several times: a tenth of a second is the shortest.
+pub(super) fn seconds_not_too_few(text: &str) -> Result<Duration, String> {
+    seconds(text).and_then(|period| match period < Duration::from_millis(100) {
+        true => Err(format!("{text:?} is too short: give at least 0.1")),
+        false => Ok(period),
+    })
+}
+
 /// Reads a SHA-256 in hexadecimal digits.
 pub(super) fn sha256_digits(text: &str) -> Result<String, String> {
     if text.len() == 64 && text.bytes().all(|digit| digit.is_ascii_hexdigit()) {

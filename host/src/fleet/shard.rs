@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::due::{Due, Why};
 use super::{Job, lock, since};
-use crate::control::Suspects;
+use crate::control::{Report, Suspects};
 use crate::flight::{Slot, key_number};
 use crate::plugin::Loaded;
 use crate::status::{Board, State, now};
@@ -465,6 +465,7 @@ impl Shard {
             Gave::Nothing { reason, attempts } => {
                 tracing::error!(key = &*changed.key, event = changed.event, attempts, "set aside: {reason}");
                 self.board.set_aside();
+                self.suspects.report(&Report::Now(Box::new(self.board.snapshot())));
                 None
             }
         };

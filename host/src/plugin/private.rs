@@ -134,7 +134,10 @@ fn make(prefix: &str, base: &Path) -> std::io::Result<TempDir> {
 
 /// Locks a file; none where somebody else holds it, or removed it meanwhile.
 pub(crate) fn lock(path: &Path, create: bool) -> std::io::Result<Option<File>> {
-    let opened = OpenOptions::new().read(true).write(true).create(create).mode(0o600).open(path);
+    let mut options = OpenOptions::new();
+    // What a link leads to is nobody's lock.
+    options.read(true).write(true).create(create).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let opened = options.open(path);
     let file = match opened {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

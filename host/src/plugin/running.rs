@@ -20,9 +20,24 @@ impl Loaded {
     /// What the plugin gives as the reason; a [`Failure`] where it can't read the env.
     pub fn run(&self, about: &About<'_>, env: &[u8]) -> Result<Running> {
         let mut instance = self.open(about)?;
-        instance.load_env(env)?;
+        instance.load_env(env).map_err(shortened)?;
         Ok(Running { instance, env_holds: true })
     }
+}
+
+/// As much of a failure's message is told and kept.
+const MESSAGE_MAX: usize = 4096;
+
+/// A handler's error may be of any length.
+fn shortened(failure: Failure) -> Failure {
+    let Failure { kind, mut message } = failure;
+    if message.len() > MESSAGE_MAX {
+        let whole = message.len();
+        let end = (0..=MESSAGE_MAX).rev().find(|end| message.is_char_boundary(*end)).unwrap_or_default();
+        message.truncate(end);
+        message.push_str(&format!("… ({whole} bytes)"));
+    }
+    Failure { kind, message }
 }
 
 impl Running {
@@ -39,11 +54,11 @@ impl Running {
     /// A failed call has no result, and the next one begins with the env that the caller keeps.
     pub fn call(&mut self, call: &Call<'_>, env: &[u8]) -> Result<Vec<u8>, Failure> {
         if !self.env_holds {
-            self.instance.load_env(env)?;
+            self.instance.load_env(env).map_err(shortened)?;
         }
         // Until the end the handler may leave anything in its env.
         self.env_holds = false;
-        let output = self.instance.call(call)?.to_vec();
+        let output = self.instance.call(call).map_err(shortened)?.to_vec();
         self.env_holds = true;
         Ok(output)
     }
@@ -55,7 +70,7 @@ impl Running {
     /// JSON can't hold it; the next call begins with the env that the caller keeps.
     pub fn save_env(&mut self) -> Result<Vec<u8>, Failure> {
         self.env_holds = false;
-        let env = self.instance.save_env()?.to_vec();
+        let env = self.instance.save_env().map_err(shortened)?.to_vec();
         self.env_holds = true;
         Ok(env)
     }

@@ -10,6 +10,8 @@ use anyhow::{Context, Result};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use crate::flight::Slot;
+
 use super::{Found, Loaded, Loader, NotLoaded, Source, Step};
 
 /// How long the end waits for what may be going on: a library's constructors, for example.
@@ -41,12 +43,13 @@ impl Watch {
         source: Source,
         loader: Arc<Loader>,
         period: Duration,
+        slot: Slot,
         arrivals: mpsc::Sender<Arrival>,
     ) -> Result<Watch> {
         let (end, ended) = channel();
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("can't start to look")?;
-        let look = Look { source, loader, period, told: None };
+        let look = Look { source, loader, period, slot, told: None };
         thread::Builder::new()
             .name("reload".to_owned())
             .spawn(move || {
@@ -73,6 +76,8 @@ struct Look {
     source: Source,
     loader: Arc<Loader>,
     period: Duration,
+    /// Where it stands that a library is being loaded.
+    slot: Slot,
     /// The failure that was told last and goes on.
     told: Option<(Step, Option<String>, String)>,
 }
@@ -106,7 +111,12 @@ impl Look {
                 let was_away = self.told.take_if(|(step, ..)| *step == Step::Read).is_some();
                 return was_away.then_some(Arrival::Back);
             }
-            Ok(Some(found)) => self.loader.load(found).inspect_err(|not| self.source.failed(not)),
+            Ok(Some(found)) => {
+                self.slot.enter_opening();
+                let loaded = self.loader.load(found).inspect_err(|not| self.source.failed(not));
+                self.slot.leave();
+                loaded
+            }
             Err(error) => Err(NotLoaded::unread(error)),
         };
         match loaded {

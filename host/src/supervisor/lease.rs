@@ -87,7 +87,7 @@ async fn take(store: Store, keys: Keys, token: String, period: Duration, tell: w
                 }
                 let unknown = Holding::Unknown(Some(error.to_string()));
                 tell.send_if_modified(|holding| {
-                    let is_news = matches!(holding, Holding::Unknown(_)) && *holding != unknown;
+                    let is_news = *holding != Holding::Held && *holding != unknown;
                     if is_news {
                         *holding = unknown;
                     }

@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, WaitStatus, kill_process};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::control::{Beginning, Order, Report};
 
@@ -24,8 +25,17 @@ pub(super) struct Process {
     pub(super) gone: bool,
     /// Why it was told to end, or killed.
     pub(super) ending: Option<Ending>,
+    /// It was asked how it is going, and has not said.
+    asked: bool,
+    /// It has ended: its number may be another process's.
+    pub(super) is_over: bool,
+    /// Reads what it says, until the end.
+    pub(super) reader: JoinHandle<()>,
     socket: UnixStream,
 }
+
+/// The longest line that a worker may say.
+const LINE_MAX: u64 = 64 << 20;
 
 /// Why the supervisor ends a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,34 +79,63 @@ impl Process {
         socket.write_all(&line).context("can't speak to the process")?;
         socket.set_nonblocking(true)?;
         let lines = tokio::net::UnixStream::from_std(socket.try_clone()?)?;
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(lines).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                if let Ok(report) = serde_json::from_str(&line)
+        let reader = tokio::spawn(async move {
+            let (mut lines, mut line) = (BufReader::new(lines), Vec::new());
+            // A handler can write to the socket too: what is no report is passed over.
+            while let Ok(1..) = (&mut lines).take(LINE_MAX).read_until(b'\n', &mut line).await {
+                if let Ok(report) = serde_json::from_slice(&line)
                     && reports.send((number, report)).await.is_err()
                 {
                     return;
                 }
+                line.clear();
             }
         });
         let pid = crate::control::pid_of(child.id()).context("a process without number")?;
-        Ok(Process { pid, number, loaded: false, gone: false, ending: None, socket })
+        let (loaded, gone, ending, asked, is_over) = (false, false, None, false, false);
+        Ok(Process { pid, number, loaded, gone, ending, asked, is_over, reader, socket })
     }
 
-    pub(super) fn tell(&mut self, order: &Order) {
-        let Ok(mut line) = serde_json::to_vec(order) else { return };
+    /// Asks how it is going, unless it was asked and has not said.
+    pub(super) fn ask(&mut self) {
+        if !std::mem::replace(&mut self.asked, true) {
+            // A worker that doesn't read has stopped to work, which shows in other ways.
+            self.tell(&Order::Tell).ok();
+        }
+    }
+
+    /// It has said how it is going.
+    pub(super) fn answered(&mut self) {
+        self.asked = false;
+    }
+
+    /// Lets it work; ends it if it can't be told.
+    pub(super) fn go(&mut self) {
+        self.gone = true;
+        if self.tell(&Order::Go).is_err() {
+            self.kill();
+        }
+    }
+
+    fn tell(&mut self, order: &Order) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(order)?;
         line.push(b'\n');
-        // A worker that doesn't read has stopped to work, which shows in other ways.
-        self.socket.write_all(&line).ok();
+        self.socket.write_all(&line)
     }
 
     /// Has it end after the call that is under way.
     pub(super) fn end(&self) {
-        kill_process(self.pid, Signal::TERM).ok();
+        self.signal(Signal::TERM);
     }
 
     pub(super) fn kill(&self) {
-        kill_process(self.pid, Signal::KILL).ok();
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if !self.is_over {
+            kill_process(self.pid, signal).ok();
+        }
     }
 }
 

@@ -94,7 +94,7 @@ impl Worker {
     async fn handle_alone(&mut self, event: Event) -> Next {
         let retries = self.job.retries;
         let suspect = self.suspects.of(key_number(&event.key), &event.id).cloned();
-        let mut attempt = suspect.as_ref().map_or(1, |suspect| suspect.attempts + 1);
+        let mut attempt = suspect.as_ref().map_or(1, |suspect| suspect.attempts.saturating_add(1));
         if let (Some(Suspect { attempts, reason, .. }), Some(Retries { max_attempts, .. })) = (&suspect, retries)
             && attempts >= &max_attempts
         {
@@ -120,7 +120,7 @@ impl Worker {
             if self.has_newer(&event).await {
                 return Next::GoOn;
             }
-            attempt += 1;
+            attempt = attempt.saturating_add(1);
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::call::Outcome;
 use super::version::Version;
 use super::{Backoff, Job, News, Next, Progress, Worker};
+use crate::control::Report;
 use crate::flight::key_number;
 use crate::status::now;
 use crate::trigger::Event;
@@ -232,6 +233,7 @@ impl Worker {
         }
         if work.dead.is_some() {
             self.board.set_aside();
+            self.supervision.report(&Report::Now(Box::new(self.board.snapshot())));
             return Next::GoOn;
         }
         let us = work.outcome.took.as_micros() as u64;

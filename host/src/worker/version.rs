@@ -52,7 +52,10 @@ impl Worker {
 
     /// Goes on with a new version of the plugin and the env of the old one, or stays with the old one.
     pub(super) fn reload(&mut self, plugin: Loaded) {
-        match self.versions.reload(plugin, |plugin| Version::open(&self.job, plugin, &self.progress.env)) {
+        self.slot.enter_opening();
+        let reloaded = self.versions.reload(plugin, |plugin| Version::open(&self.job, plugin, &self.progress.env));
+        self.slot.leave();
+        match reloaded {
             Ok(()) => self.tell_reloaded(),
             Err(not) => self.tell_not_reloaded(&not),
         }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::support::redis::Redis;
-use super::support::{Host, plugin_host, text, wait_for};
-use super::{aborting_plugin, consumer, dead, host, wait_for_dead, wait_for_sum};
+use super::support::{Host, plugin, plugin_host, replace, text, wait_for};
+use super::{aborting_plugin, consumer, dead, host, signal, wait_for_dead, wait_for_sum};
 
 /// A key whose handler goes wrong each time: the event is set aside after three attempts, and the next one is counted.
 fn is_survived(then: &str, reason: &str, variables: &[(&str, &str)]) -> (Redis, Host) {
@@ -225,4 +225,62 @@ fn what_was_set_aside_is_called_once_more_out_of_turn() {
     host.wait_until_ready();
     redis.wait_for_looks();
     assert_eq!((redis.sequence(), &host.status()["calls"]), (sequence, &json!(0)));
+}
+
+#[test]
+fn a_plugin_that_cannot_be_loaded_after_a_crash_is_tried_again_ever_more_slowly() {
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libfixture_faulty.so");
+    let library = std::fs::read(plugin("fixture_faulty")).unwrap();
+    std::fs::write(&path, &library).unwrap();
+    let url = redis.server.url();
+    let variables = [("STORE_URL", url.as_str()), ("HANDLER_FUNCTION", "fault"), ("TRIGGER", "push")];
+    let host = Host::start(&path, &variables);
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
+    replace(&path, b"rubbish");
+    signal("KILL", host.worker());
+    host.wait_for_log("again_in_ms=640");
+    let reason = host.wait_until_not_ready();
+    assert!(reason.contains("not a shared library"), "{reason}");
+    let restarts = host.status()["restarts"]["refused"].as_u64().unwrap();
+    assert!(restarts < 20, "{restarts} in a second");
+    replace(&path, &library);
+    redis.write(r#"{"add": 2}"#);
+    wait_for_sum(&redis, 3.0);
+}
+
+#[test]
+fn every_event_that_was_set_aside_is_told() {
+    let redis = Redis::start();
+    let host = consumer(&redis, &[("MAX_ATTEMPTS", "1")]);
+    redis.append((0..5).map(|number| json!({"add": number, "then": "abort"}).to_string()));
+    redis.append([json!({"add": 100}).to_string()]);
+    wait_for_sum(&redis, 100.0);
+    assert_eq!(dead(&redis).len(), 5);
+    wait_for("all of them", || (host.status()["dead"] == 5).then_some(()));
+}
+
+#[test]
+fn a_value_that_was_replaced_has_all_its_attempts_when_it_comes_again() {
+    let redis = Redis::start();
+    let _host = host(&redis, &[]);
+    for round in 1..=4 {
+        redis.write(r#"{"add": 0, "then": "segfault", "until": 2}"#);
+        wait_for("the second attempt", || redis.output().filter(|output| output["calls"] == 2 * round - 1));
+        redis.write(r#"{"add": 1}"#);
+        wait_for("the value between", || redis.output().filter(|output| output["calls"] == 2 * round));
+    }
+    assert_eq!(dead(&redis).len(), 0);
+}
+
+#[test]
+fn an_error_of_any_length_is_told_in_part() {
+    let redis = Redis::start();
+    let host = host(&redis, &[]);
+    redis.write(&format!(r#"{{"add": 1, "then": "{}"}}"#, "x".repeat(1_000_000)));
+    let dead = wait_for_dead(&redis, 1);
+    assert!(dead[0].reason.len() < 5000 && dead[0].reason.contains("bytes)"), "{}", dead[0].reason.len());
+    assert!(host.get("/status").unwrap().1.len() < 10_000);
 }

@@ -86,3 +86,13 @@ fn one_that_was_stopped_for_long_cannot_commit_what_it_called_before() {
     assert_eq!(wait_for_sum(&redis, 1111.0)["calls"], 4);
     assert_eq!(redis.history().len(), 4);
 }
+
+#[test]
+fn one_that_stands_by_is_not_ready_while_the_store_is_away() {
+    let mut redis = Redis::start();
+    let [_active, standby] = in_order([host(&redis, &[]), host(&redis, &[])]);
+    redis.server.stop();
+    standby.wait_until_not_ready();
+    redis.server.restart();
+    standby.wait_until_ready();
+}

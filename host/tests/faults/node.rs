@@ -57,3 +57,26 @@ fn no_password_is_told_anywhere() {
     let leak = told.iter().find(|told| told.contains(secret));
     assert!(leak.is_none(), "{leak:?}");
 }
+
+#[test]
+fn a_link_in_the_state_folder_leads_nowhere() {
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let host = host(&redis, &[("STATE_DIR", state)]);
+    host.wait_until_ready();
+    let mut paths = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let file = paths.find(|path| path.is_file()).unwrap();
+    assert!(host.stop().success());
+    let precious = folder.path().join("precious");
+    std::fs::write(&precious, "nothing else has this").unwrap();
+    std::os::unix::fs::symlink(&precious, &file).unwrap();
+    let said = plugin_host()
+        .args(["run", "--output-key", "out", "--http", "off", "--handler", "fault", "--state-dir", state, "--plugin"])
+        .arg(plugin("fixture_faulty"))
+        .output()
+        .unwrap();
+    assert_eq!(said.status.code(), Some(1));
+    assert!(text(&said.stderr).contains("set STATE_DIR to another folder"), "{}", text(&said.stderr));
+    assert_eq!(std::fs::read_to_string(&precious).unwrap(), "nothing else has this");
+}
