@@ -14,7 +14,7 @@ use cluster::node::on_a_node;
 use cluster::pod::{Files, Pod, only_container};
 use cluster::redis::{Outside, ask, result, try_ask};
 use cluster::{at, image, list, text_at};
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{plugin, plugin_host, root, text, wait_for};
 
 const OVERLAYS: [&str; 5] = ["course", "fleet", "stream", "stream-hpa", "trial"];
@@ -133,6 +133,40 @@ fn the_fleet_overlay_reports_on_each_node_as_its_figures_come() {
 }
 
 #[test]
+fn of_two_pods_of_the_fleet_one_works_and_the_other_stands_by_ready_until_the_first_has_ended() {
+    let Some(fleet) = Manifest::build("fleet") else { return };
+    let test = "of_two_pods_of_the_fleet_one_works_and_the_other_stands_by_ready_until_the_first_has_ended";
+    on_a_node(test, &[OUTSIDE], build_plugins, |_| {
+        let redis = Outside::with_password("secret");
+        let files = Files::from([("redis", vec![("password".to_owned(), b"secret".to_vec())])]);
+        let (image, hosts) = (image::plugin_host(), &format!("127.0.0.1 localhost\n{OUTSIDE} redis\n"));
+        let start = |pod| {
+            let pod = Pod::start_as(Identity { pod, ..SOME_POD }, &fleet, "plugin-host", &image, &files, hosts);
+            pod.wait_until_ready();
+            pod
+        };
+        let state = |pod: &Pod, state| wait_for(state, || (pod.status()["state"] == state).then_some(()));
+        let first = start("plugin-host-1");
+        state(&first, "running");
+        let second = start("plugin-host-2");
+        state(&second, "standby");
+        second.assert_confined();
+        ask(&redis.url, &["SET", "metrics:web", INPUT]);
+        wait_for("a result", || result(&redis.url, "report:web"));
+        assert_eq!((&first.status()["calls"], &second.status()["calls"]), (&1.into(), &0.into()));
+        assert_eq!(second.probe("readinessProbe"), Some(200));
+
+        assert_eq!(first.stop().code(), Some(0));
+        ask(&redis.url, &["SET", "metrics:web", &INPUT.replace("45.5", "46.5")]);
+        wait_for("a result with the env of the first", || {
+            result(&redis.url, "report:web").filter(|output| output["avg-util-cpu0-60sec"] == 46.0)
+        });
+        state(&second, "running");
+        assert_eq!(second.stop().code(), Some(0));
+    });
+}
+
+#[test]
 fn the_stream_overlays_consumers_share_a_group_and_go_on_with_their_envs() {
     let Some(stream) = Manifest::build("stream") else { return };
     let test = "the_stream_overlays_consumers_share_a_group_and_go_on_with_their_envs";
@@ -229,7 +263,7 @@ fn each_variable_of_manifests_and_pages_is_one_that_the_program_knows() {
             }
         }
     }
-    for page in ["kubernetes.md", "move-from-python.md"] {
+    for page in ["kubernetes.md", "move-from-python.md", "survival.md"] {
         let text = std::fs::read_to_string(root().join("docs").join(page)).unwrap();
         let mut named = capitals(&text);
         named.retain(|word| word.contains('_'));
@@ -271,22 +305,39 @@ fn pods_have_no_token_no_more_than_they_need_and_time_to_end() {
             assert!(mounts.iter().all(|mount| mount["subPath"].is_null()), "{name}: a subPath is never renewed");
         }
         for template in pods_of_plugin_host(&manifest) {
-            assert!(at(template, "spec/terminationGracePeriodSeconds").as_u64().unwrap() > 30);
-            let image = text_at(only_container(template), "image");
+            let container = only_container(template);
+            // A call, the worker's end and the lease's.
+            let variables: BTreeMap<_, _> = manifest.variables(container, SOME_POD).into_iter().collect();
+            let a_call = variables.get("HANDLER_TIMEOUT").map_or(30, |seconds| seconds.parse().unwrap());
+            assert!(at(template, "spec/terminationGracePeriodSeconds").as_u64().unwrap() > a_call + 6);
+            let image = text_at(container, "image");
             assert_eq!(image, concat!("plugin-host:", env!("CARGO_PKG_VERSION")));
         }
-        // One writer an output, until there is a lease; consumers of a stream have an env each.
-        match manifest.objects("StatefulSet").next() {
-            Some(consumers) => assert_eq!(at(consumers, "spec/podManagementPolicy"), "Parallel"),
-            None => {
-                let host = manifest.object("Deployment", "plugin-host");
-                assert_eq!(
-                    (at(host, "spec/replicas"), at(host, "spec/strategy/type")),
-                    (&1.into(), &"Recreate".into())
-                );
-            }
+    }
+}
+
+#[test]
+fn a_new_pod_is_ready_before_the_old_one_goes_and_a_drain_leaves_a_host() {
+    for (overlay, hosts) in [("course", 1), ("fleet", 2), ("trial", 2)] {
+        let Some(manifest) = Manifest::build(overlay) else { return };
+        let host = manifest.object("Deployment", "plugin-host");
+        let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
+        assert_eq!((at(host, "spec/replicas"), at(host, "spec/strategy")), (&hosts.into(), &rolling), "{overlay}");
+        // Where one host is all there is, a budget would only block the drain.
+        let budgets: Vec<_> = manifest.objects("PodDisruptionBudget").collect();
+        assert_eq!(budgets.len(), hosts - 1, "{overlay}");
+        let apart = at(host, "spec/template/spec/topologySpreadConstraints/0");
+        for budget in budgets {
+            assert_eq!(at(budget, "spec/minAvailable"), 1);
+            assert_eq!(at(budget, "spec/selector"), at(host, "spec/selector"));
+            assert_eq!(at(apart, "labelSelector"), at(host, "spec/selector"));
+            assert_eq!(apart["topologyKey"], "kubernetes.io/hostname");
         }
     }
+    let Some(stream) = Manifest::build("stream") else { return };
+    let consumers = stream.object("StatefulSet", "plugin-host");
+    assert_eq!(at(consumers, "spec/podManagementPolicy"), "Parallel");
+    assert_eq!(at(stream.object("PodDisruptionBudget", "plugin-host"), "spec/maxUnavailable"), 1);
 }
 
 #[test]
@@ -350,7 +401,7 @@ fn against_the_restricted_profile(template: &Value) -> Vec<&'static str> {
         ("the node's namespaces", ["hostNetwork", "hostPID", "hostIPC"].iter().any(|name| set(&spec[*name]))),
         ("privileged", set(&own["privileged"])),
         ("more privileges than its parent", own["allowPrivilegeEscalation"] != false),
-        ("capabilities", own["capabilities"] != serde_json::json!({"drop": ["ALL"]})),
+        ("capabilities", own["capabilities"] != json!({"drop": ["ALL"]})),
         ("root", pod["runAsNonRoot"] != true || pod["runAsUser"] == 0 || set(&own["runAsUser"])),
         (
             "a seccomp profile of its own",

@@ -146,9 +146,7 @@ impl Pod {
 
     /// A line of `/proc/PID/status`, without its name.
     pub fn process(&self, name: &str) -> String {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.unwrap_or_else(|| panic!("no {name} in {status}")).trim().to_owned()
+        line_of(self.child.id(), name)
     }
 
     /// Checks that the process has what its template says and no more.
@@ -163,11 +161,13 @@ impl Pod {
         assert!(root.split(' ').nth(3).unwrap().starts_with("ro"), "{root}");
     }
 
-    /// The most memory that it had at once, in KiB, and its limit.
+    /// The most memory that its processes had, in KiB, and its limit.
     pub fn memory(&self) -> (u64, u64) {
-        let most = self.process("VmHWM");
-        let limit = memory_limit(only_container(&self.template));
-        (most.trim_end_matches(" kB").parse().unwrap(), limit / 1024)
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let pids = children.split_whitespace().map(|child| child.parse().unwrap()).chain([pid]);
+        let most = pids.map(|pid| line_of(pid, "VmHWM").trim_end_matches(" kB").parse::<u64>().unwrap()).sum();
+        (most, memory_limit(only_container(&self.template)) / 1024)
     }
 
     /// Sends SIGTERM and waits for the end.
@@ -187,6 +187,13 @@ impl Drop for Pod {
         // What is mounted below it has to go before the folder.
         Command::new("umount").args(["--recursive"]).arg(self.folder.path().join("root")).status().ok();
     }
+}
+
+/// A line of a process's `/proc/PID/status`, without its name.
+fn line_of(pid: u32, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("no {name} in {status}")).trim().to_owned()
 }
 
 /// The container of a pod that has one.
