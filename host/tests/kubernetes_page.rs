@@ -17,7 +17,7 @@ use std::process::Command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cluster::manifest::{Manifest, SOME_POD, kubectl};
-use cluster::node::{on_a_node, run};
+use cluster::node::on_a_node;
 use cluster::pod::{Files, Pod};
 use cluster::redis::{Outside, ask, result};
 use cluster::{at, image};
@@ -130,13 +130,7 @@ fn the_pages_commands_bring_a_plugin_into_a_pod_that_gives_results() {
 #[test]
 fn the_pages_overlay_builds_and_says_what_the_page_says() {
     let [overlay] = blocks("yaml").try_into().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    run(Command::new("cp").arg("-r").arg(root().join("k8s")).arg(folder.path()));
-    let mine = folder.path().join("k8s/overlays/mine");
-    fs::create_dir(&mine).unwrap();
-    fs::write(mine.join("kustomization.yaml"), overlay).unwrap();
-    let Some(built) = kubectl(&["kustomize"], &mine) else { return };
-    let manifest = Manifest::read(&built);
+    let Some(manifest) = Manifest::build_of(&overlay) else { return };
     let host = manifest.object("Deployment", "plugin-host");
     assert_eq!(at(host, "metadata/namespace"), "functions");
     let container = at(host, "spec/template/spec/containers/0");

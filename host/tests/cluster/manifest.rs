@@ -1,11 +1,13 @@
 //! The manifests of `k8s/`, built by kustomize and read.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
+use super::node::run;
 use super::{at, list, text_at};
 use crate::support::{root, text};
 
@@ -30,6 +32,16 @@ impl Manifest {
     pub fn build(overlay: &str) -> Option<Manifest> {
         let built = kubectl(&["kustomize"], &root().join("k8s/overlays").join(overlay))?;
         Some(Manifest::read(&built))
+    }
+
+    /// Builds an overlay that is not in the repository, out of what is.
+    pub fn build_of(kustomization: &str) -> Option<Manifest> {
+        let folder = tempfile::tempdir().unwrap();
+        run(Command::new("cp").arg("-r").arg(root().join("k8s")).arg(folder.path()));
+        let mine = folder.path().join("k8s/overlays/mine");
+        fs::create_dir(&mine).unwrap();
+        fs::write(mine.join("kustomization.yaml"), kustomization).unwrap();
+        Some(Manifest::read(&kubectl(&["kustomize"], &mine)?))
     }
 
     pub fn read(yaml: &str) -> Manifest {
