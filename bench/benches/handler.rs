@@ -81,7 +81,7 @@ fn boundary(criterion: &mut Criterion, plugin: &Loaded) -> Result<()> {
     });
     let mut instance = plugin.open(&about())?;
     group.bench_function("shared library", |bencher| {
-        bencher.iter(|| instance.call(&call(black_box(&input))).map(<[u8]>::len));
+        bencher.iter(|| instance.call(&call(black_box(&input))).map(|output| output.map(<[u8]>::len)));
     });
     group.finish();
     Ok(())
@@ -101,7 +101,9 @@ fn metrics(criterion: &mut Criterion, plugin: &Loaded) -> Result<()> {
         let mut instance = plugin.open(&about())?;
         let mut next = inputs.iter().cycle();
         group.bench_function("handler", |bencher| {
-            bencher.iter(|| next.next().map(|input| instance.call(&call(black_box(input))).map(<[u8]>::len)));
+            bencher.iter(|| {
+                next.next().map(|input| instance.call(&call(black_box(input))).map(|output| output.map(<[u8]>::len)))
+            });
         });
         group.bench_function("env save", |bencher| bencher.iter(|| saved(&mut instance)));
         group.finish();

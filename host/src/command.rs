@@ -1,5 +1,6 @@
 //! What the program can be asked to do: one module a command.
 
+mod anew;
 pub mod dead;
 pub mod dev;
 pub mod healthcheck;
@@ -9,6 +10,9 @@ pub mod new;
 pub mod pack;
 pub mod record;
 pub mod run;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
@@ -43,9 +47,33 @@ enum Signals {
     Terminate,
 }
 
-/// Turns true at SIGTERM, and at SIGINT where that is meant for this process.
-fn stop_signal(signals: Signals) -> Result<watch::Receiver<bool>> {
+/// Ends what runs, as a signal does.
+struct End {
+    stop: watch::Sender<bool>,
+    /// A signal came.
+    asked: Arc<AtomicBool>,
+    /// It was ended for the sake of something new.
+    anew: AtomicBool,
+}
+
+impl End {
+    /// Ends it for the sake of something new.
+    fn now(&self) {
+        self.anew.store(true, Ordering::Release);
+        self.stop.send_replace(true);
+    }
+
+    /// Whether something new is to begin, and no signal came besides.
+    fn is_for_something_new(&self) -> bool {
+        self.anew.load(Ordering::Acquire) && !self.asked.load(Ordering::Acquire)
+    }
+}
+
+/// Turns true at SIGTERM, at SIGINT where that is meant for this process, and by the other value.
+fn stop_signal(signals: Signals) -> Result<(watch::Receiver<bool>, End)> {
     let (sender, receiver) = watch::channel(false);
+    let end = End { stop: sender.clone(), asked: Arc::default(), anew: AtomicBool::new(false) };
+    let asked = Arc::clone(&end.asked);
     let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
     tokio::spawn(async move {
@@ -55,7 +83,8 @@ fn stop_signal(signals: Signals) -> Result<watch::Receiver<bool>> {
                 _ = interrupt.recv() => if signals == Signals::TerminateOrInterrupt { break },
             }
         }
+        asked.store(true, Ordering::Release);
         sender.send_replace(true);
     });
-    Ok(receiver)
+    Ok((receiver, end))
 }

@@ -47,11 +47,12 @@ pub struct Flags {
     #[command(flatten)]
     pub streams: StreamFlags,
 
-    /// The plugin: a shared library, a ZIP, or a folder that holds one of them [env: HANDLER_PATH] [default:
-    /// /opt/plugin]
+    /// The plugin: a shared library, a ZIP, a module in Python (.py), or a folder that holds one of them [env:
+    /// HANDLER_PATH] [default: /opt/plugin, or else /opt/usermodule.py]
     #[arg(long, value_name = "PATH", help_heading = "Plugin")]
     pub plugin: Option<String>,
-    /// The handler: its symbol, or library.symbol [env: HANDLER_FUNCTION] [default: handler]
+    /// The handler: its symbol, or library.symbol; in Python function, or module.function [env: HANDLER_FUNCTION]
+    /// [default: handler]
     #[arg(long, value_name = "NAME", help_heading = "Plugin")]
     pub handler: Option<String>,
     /// Seconds between looks for a new version of the plugin, 0 for never [env: RELOAD_PERIOD] [default: 1]
@@ -147,6 +148,9 @@ pub struct LoadingFlags {
     /// ZIP_MAX_BYTES] [default: 64MiB]
     #[arg(long, value_name = "BYTES", help_heading = "ZIP")]
     pub zip_max_bytes: Option<String>,
+    /// The plugin that loads modules in Python [env: PYTHON_PLUGIN] [default: libpython_handler.so beside this program]
+    #[arg(long, value_name = "PATH", help_heading = "Plugin")]
+    pub python_plugin: Option<String>,
 }
 
 /// The variables that have no flag, for `--help`.
@@ -374,7 +378,7 @@ impl Flags {
             _ => output,
         });
         let zip_url = reader.zip_url(self.zip_url, self.zip_allow_http);
-        let path = reader.text(self.plugin, "HANDLER_PATH").unwrap_or_else(|| "/opt/plugin".to_owned());
+        let path = reader.text(self.plugin, "HANDLER_PATH").map(|path| Origin::Path(path.into()));
         let look = reader.parse(
             self.reload_period,
             "RELOAD_PERIOD",
@@ -386,7 +390,7 @@ impl Flags {
         let config = Config {
             period: reader.period(self.period),
             reload_period: if zip_url.is_some() { refresh } else { look },
-            plugin: zip_url.unwrap_or_else(|| Origin::Path(path.into())),
+            plugin: zip_url.or(path).unwrap_or_else(Origin::usual),
             loading: reader.loading(self.loading),
             handler: {
                 let default = HandlerName { library: None, symbol: "handler".to_owned() };

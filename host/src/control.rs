@@ -63,6 +63,8 @@ pub enum Report {
     Refused(String),
     /// How it is going.
     Now(Box<Snapshot>),
+    /// A new version of the plugin is there, which needs a process of its own.
+    NewVersion,
     /// A suspect was committed or set aside.
     Settled {
         /// Its key.

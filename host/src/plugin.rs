@@ -11,6 +11,7 @@ mod origin;
 
 mod find;
 mod found;
+mod module;
 
 mod download;
 mod source;
@@ -26,6 +27,7 @@ mod load;
 mod running;
 
 mod loader;
+mod trial;
 mod watch;
 
 pub(crate) use download::http_client;
@@ -35,7 +37,8 @@ pub use found::{Found, Kind, ZIP_MAX_BYTES};
 pub(crate) use found::{is_zip_name, sha256, signature_of};
 pub(crate) use load::host_glibc;
 pub use load::{Loaded, mapped_libraries};
-pub use loader::{Loader, Loading, NotLoaded, Step};
+pub use loader::{Loader, Loading, NotLoaded, Renewed, Step};
+pub(crate) use module::{Module, is_module_name};
 pub use origin::{Origin, ZipUrl};
 pub use private::PrivateFolder;
 pub(crate) use private::{lock, open_folder};

@@ -235,7 +235,7 @@ impl Supervisor {
         }
         *self.snapshot.status.restarts.entry(word.to_owned()).or_default() += 1;
         let wait = match process.ending {
-            Some(Ending::Lease | Ending::Libraries) => Duration::ZERO,
+            Some(Ending::Lease | Ending::Libraries | Ending::NewVersion) => Duration::ZERO,
             _ => self.restarts.next(has_committed),
         };
         if process.ending.is_none_or(|ending| matches!(ending, Ending::Timeout | Ending::Refused)) {
@@ -297,6 +297,10 @@ impl Supervisor {
                     tracing::info!("the worker is replaced: {mapped} libraries are mapped");
                     self.end_worker(Some(Ending::Libraries));
                 }
+            }
+            Report::NewVersion => {
+                tracing::info!("a new version of the plugin is there: the worker is replaced");
+                self.end_worker(Some(Ending::NewVersion));
             }
             Report::Settled { key, id } => self.suspects.retain(|known| (known.key, &known.id) != (key, &id)),
         }

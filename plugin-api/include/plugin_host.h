@@ -98,8 +98,9 @@ typedef struct plugin_host_handler_v1 {
     /* Host to plugin. Makes an instance with a fresh env. Null on failure, with the reason in the reply. */
     plugin_host_instance *(*open)(const plugin_host_open_v1 *about, plugin_host_bytes *reply);
 
-    /* Host to plugin, on the instance's thread. Handles one event; the reply is the output. A failure may leave the env in
-     * any state: the host calls load_env with the last one that was saved before it calls again. */
+    /* Host to plugin, on the instance's thread. Handles one event; the reply is the output, or data that is null where
+     * nothing is to be written. A failure may leave the env in any state: the host calls load_env with the last one that was
+     * saved before it calls again. */
     plugin_host_code (*call)(plugin_host_instance *instance, const plugin_host_event_v1 *event, plugin_host_bytes *reply);
 
     /* Host to plugin, on the instance's thread. The reply is the env as JSON, which the host keeps between calls, restarts

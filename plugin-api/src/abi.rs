@@ -24,7 +24,7 @@ mod callee;
 mod caller;
 mod manifest;
 
-pub use callee::handler_v1;
+pub use callee::{Answer, Callee, callee_v1, handler_v1};
 pub use caller::{About, Call, Failure, FailureKind, Handler, Incompatible, Instance, LogSink, Source};
 pub use manifest::{Manifest, SECTION, join, length, refuse_taken_name};
 
@@ -134,8 +134,8 @@ pub struct HandlerV1 {
     pub rust_layout: *const c_void,
     /// Makes an instance with a fresh env; null on failure, with the reason in the reply.
     pub open: unsafe extern "C" fn(*const OpenV1, *mut Bytes) -> *mut OpaqueV1,
-    /// Handles one event; the reply is the output, or why it failed. After a failure the instance has no env:
-    /// `load_env` has to come before the next `call`.
+    /// Handles one event; the reply is the output, or why it failed. Data that is null after a success means that
+    /// nothing is to be written. After a failure the instance has no env: `load_env` has to come before the next `call`.
     pub call: unsafe extern "C" fn(*mut OpaqueV1, *const EventV1, *mut Bytes) -> Code,
     /// Gives the env as JSON in the reply, or why it can't.
     pub save_env: unsafe extern "C" fn(*mut OpaqueV1, *mut Bytes) -> Code,

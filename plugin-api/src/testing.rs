@@ -121,7 +121,7 @@ impl Handler {
         self.events += 1;
         let event_id = self.events.to_string();
         let call = Call { input, event_id: &event_id, last_execution: None, attempt: 1 };
-        let result = self.instance.call(&call).map(<[u8]>::to_vec).and_then(|output| {
+        let result = self.instance.call(&call).map(|output| output.unwrap_or_default().to_vec()).and_then(|output| {
             self.env = self.instance.save_env()?.to_vec();
             Ok(output)
         });

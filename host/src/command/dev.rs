@@ -2,22 +2,23 @@
 
 mod build;
 mod print;
+mod project;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, Weak};
-use std::thread;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use figures::CpuTimes;
 use store::{Address, Credentials, Keys, Store};
 use tokio::sync::mpsc;
 
-use self::build::{Builder, Package};
-use super::{Signals, runtime, stop_signal};
+use self::project::Project;
+use super::anew::start_anew;
+use super::{End, Signals, runtime, stop_signal};
 use crate::config::{Limits, LogFormat, seconds, store_without_password, variable};
 use crate::control::Supervision;
 use crate::logging;
@@ -26,15 +27,15 @@ use crate::status::Board;
 use crate::trigger::{Feed, Source, Trigger};
 use crate::worker::{Job, Worker};
 
-/// Builds a plugin, runs it on this machine's figures and prints each result; a change of the source is built and
-/// taken up while it runs
+/// Builds a plugin, or takes a module in Python, runs it on this machine's figures and prints each result; a change of
+/// the source is built and taken up while it runs
 #[derive(Args)]
 pub struct Arguments {
-    /// The plugin's crate
+    /// The plugin's crate; or a module in Python (.py), or the folder that holds it
     #[arg(value_name = "CRATE", default_value = ".")]
     package: PathBuf,
-    /// Where data lies: redis://HOST:PORT or sqlite:PATH [default: plugin-host/dev.db in cargo's target folder, begun
-    /// anew at each start]
+    /// Where data lies: redis://HOST:PORT or sqlite:PATH [default: plugin-host/dev.db in cargo's target folder, or
+    /// .plugin-host/dev.db beside a module, begun anew at each start]
     #[arg(long, value_name = "URL", value_parser = store_without_password)]
     store: Option<Address>,
     /// Seconds between inputs, fractions allowed
@@ -44,9 +45,12 @@ pub struct Arguments {
     /// there is one, else this machine's figures]
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// The handler: its symbol, or library.symbol
+    /// The handler: its symbol, or library.symbol; in Python function, or module.function
     #[arg(long, value_name = "NAME", default_value = "handler")]
     handler: HandlerName,
+    /// The plugin that loads modules in Python [env: PYTHON_PLUGIN] [default: libpython_handler.so beside this program]
+    #[arg(long, value_name = "PATH")]
+    python_plugin: Option<PathBuf>,
 }
 
 /// The key of the inputs.
@@ -63,49 +67,74 @@ const HISTORY_LENGTH: usize = 720;
 /// There is no such crate or input, or the plugin is refused.
 pub fn dev(arguments: Arguments) -> Result<ExitCode> {
     logging::start(LogFormat::Text, Some(&variable("RUST_LOG").unwrap_or_else(|| "warn".to_owned())));
-    let package = Package::at(&arguments.package)?;
-    let source = source(arguments.input.as_deref(), &package)?;
-    let (store, begin) = store(arguments.store, &package);
-    let loader = Arc::new(Loader::new(Loading::default(), arguments.handler, logging::plugin_sink())?);
+    let project = Project::at(&arguments.package)?;
+    let source = source(arguments.input.as_deref(), project.folder())?;
+    let (store, begin) = store(arguments.store, &project);
+    let python_plugin = arguments.python_plugin.or_else(|| variable("PYTHON_PLUGIN").map(PathBuf::from));
+    let loading = Loading { python_plugin, ..Loading::default() };
+    let loader = Arc::new(Loader::new(loading, arguments.handler, logging::plugin_sink())?);
     let (sender, mut arrivals) = mpsc::channel(1);
     let runtime = runtime()?;
     let shown = store.address().to_string();
 
-    build_and_watch(Builder::new(package), Arc::downgrade(&loader), sender)?;
-    runtime
-        .block_on(async {
-            let mut stop = stop_signal(Signals::TerminateOrInterrupt)?;
-            let plugin = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                arrival = arrivals.recv() => match arrival {
-                    Some(Arrival::New(plugin)) => *plugin,
-                    _ => bail!("the build's thread ended"),
-                },
-            };
-            let output = Keys::of(OUTPUT_KEY)?;
-            if begin == Begin::Anew {
-                store.forget(&output).await?;
-            }
-            println!("{} {} writes to {OUTPUT_KEY} in {shown}", plugin.name(), plugin.verified.manifest.version);
-            println!("A change of its source is built and taken up; Ctrl-C ends.");
-            let board = Arc::new(Board::new(&plugin.verified.symbol, arguments.period));
-            board.loaded(&plugin);
-            let job = Job {
-                address: (store.address().host().to_owned(), store.address().port()),
-                store,
-                input_key: INPUT_KEY.to_owned(),
-                output,
-                history_length: HISTORY_LENGTH,
-                group: None,
-                output_stream: None,
-                retries: None,
-                limits: Limits::default(),
-            };
-            let trigger = Trigger::Feed(Feed::new(INPUT_KEY, arguments.period, source));
-            Worker::new(job, plugin, board, Supervision::default(), stop, print::news)?.run(trigger, arrivals).await;
-            Ok(())
-        })
-        .map(|()| ExitCode::SUCCESS)
+    let ended = runtime.block_on(async {
+        let (mut stop, end) = stop_signal(Signals::TerminateOrInterrupt)?;
+        let end = Arc::new(end);
+        project.watch(Arc::downgrade(&loader), sender, {
+            let end = Arc::clone(&end);
+            move || end.now()
+        })?;
+        let plugin = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return Ok(Ended::of(&end)),
+            arrival = arrivals.recv() => match arrival {
+                Some(Arrival::New(plugin)) => *plugin,
+                _ => bail!("the build's thread ended"),
+            },
+        };
+        let output = Keys::of(OUTPUT_KEY)?;
+        if begin == Begin::Anew {
+            store.forget(&output).await?;
+        }
+        println!("{} {} writes to {OUTPUT_KEY} in {shown}", plugin.name(), plugin.verified.manifest.version);
+        println!("A change of its source is taken up; Ctrl-C ends.");
+        let board = Arc::new(Board::new(&plugin.verified.symbol, arguments.period));
+        board.loaded(&plugin);
+        let job = Job {
+            address: (store.address().host().to_owned(), store.address().port()),
+            store,
+            input_key: INPUT_KEY.to_owned(),
+            output,
+            history_length: HISTORY_LENGTH,
+            group: None,
+            output_stream: None,
+            retries: None,
+            limits: Limits::default(),
+        };
+        let trigger = Trigger::Feed(Feed::new(INPUT_KEY, arguments.period, source));
+        Worker::new(job, plugin, board, Supervision::default(), stop, print::news)?.run(trigger, arrivals).await;
+        Ok(Ended::of(&end))
+    });
+    drop(loader);
+    if ended? == Ended::ForANewVersion {
+        println!("The source has changed: starting anew.");
+        let go_on = begin == Begin::Anew;
+        match start_anew(&if go_on { vec!["--store".into(), shown.into()] } else { Vec::new() })? {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Why it has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    AsAsked,
+    /// A module has changed, and can't be loaded anew in this process.
+    ForANewVersion,
+}
+
+impl Ended {
+    fn of(end: &End) -> Ended {
+        if end.is_for_something_new() { Ended::ForANewVersion } else { Ended::AsAsked }
+    }
 }
 
 /// Whether what an earlier `dev` left is taken up.
@@ -115,17 +144,17 @@ enum Begin {
     WhereItEnded,
 }
 
-fn store(address: Option<Address>, package: &Package) -> (Store, Begin) {
+fn store(address: Option<Address>, project: &Project) -> (Store, Begin) {
     let (address, begin) = match address {
         Some(address) => (address, Begin::WhereItEnded),
-        None => (Address::sqlite(package.target.join("plugin-host").join("dev.db")), Begin::Anew),
+        None => (Address::sqlite(project.database()), Begin::Anew),
     };
     (Store::new(address, Credentials::default()), begin)
 }
 
 /// Where inputs come from: a file, or this machine.
-fn source(input: Option<&Path>, package: &Package) -> Result<Source> {
-    let of_the_crate = package.folder.join("inputs.jsonl");
+fn source(input: Option<&Path>, folder: &Path) -> Result<Source> {
+    let of_the_crate = folder.join("inputs.jsonl");
     let file = input.map(Path::to_owned).or_else(|| of_the_crate.is_file().then_some(of_the_crate));
     let Some(path) = file else {
         // CPU percentages are those since the last reading, so the first reading is made before the build.
@@ -148,34 +177,4 @@ fn source(input: Option<&Path>, package: &Package) -> Result<Source> {
     }
     let mut lines = lines.into_iter().cycle();
     Ok(Box::new(move || lines.next().context("the input has ended")))
-}
-
-/// Builds and loads on a thread of its own, now and at each change of the source. What fails is told, and whatever
-/// runs goes on.
-fn build_and_watch(mut builder: Builder, loader: Weak<Loader>, arrivals: mpsc::Sender<Arrival>) -> Result<()> {
-    let build = move || {
-        let mut last = None;
-        while !arrivals.is_closed() {
-            let built = builder.build();
-            // The folder goes when `dev` ends, though this thread may still wait.
-            let Some(loader) = loader.upgrade() else { return };
-            let loaded = built
-                .and_then(|library| loader.find(&library))
-                .and_then(|found| loader.load(found).map_err(Error::from));
-            drop(loader);
-            match loaded {
-                Ok(plugin) if last.as_ref() == Some(&plugin.verified.sha256) => {}
-                Ok(plugin) => {
-                    last = Some(plugin.verified.sha256.clone());
-                    if arrivals.blocking_send(Arrival::New(Box::new(plugin))).is_err() {
-                        return;
-                    }
-                }
-                Err(error) => eprintln!("{error:#}"),
-            }
-            builder.wait_for_change();
-        }
-    };
-    thread::Builder::new().name("build".to_owned()).spawn(build).context("can't start a thread")?;
-    Ok(())
 }

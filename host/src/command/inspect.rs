@@ -1,7 +1,7 @@
 //! `plugin-host inspect`: says what a plugin is, without running any of its code.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -12,14 +12,12 @@ use serde::Serialize;
 use super::CONFIG_MAP_MAX;
 use crate::config::{LoadingFlags, variable};
 use crate::logging;
-use crate::plugin::{
-    Found, HandlerName, Loader, Refusal, Signer, Step, Unpacked, examine, host_glibc, writable_by_others,
-};
+use crate::plugin::{Found, HandlerName, Loader, Refusal, Signer, Step, Unpacked, examine, writable_by_others};
 
 /// Says what a plugin is, and whether this host takes it: exit code 1 if not
 #[derive(Args)]
 pub struct Arguments {
-    /// The plugin: a shared library, a ZIP, or a folder that holds one of them
+    /// The plugin: a shared library, a ZIP, a module in Python (.py), or a folder that holds one of them
     plugin: PathBuf,
     /// The handler that is wanted: its symbol, or library.symbol [default: any]
     #[arg(long, value_name = "NAME")]
@@ -45,6 +43,10 @@ struct Report {
     fits_configmap: bool,
     /// The library in a ZIP.
     library: Option<String>,
+    /// The module in Python; the manifest is that of the plugin that loads it.
+    module: Option<String>,
+    /// What it imports from its own folder.
+    imports: Vec<PathBuf>,
     #[serde(flatten)]
     manifest: Option<Manifest>,
     needed_glibc: Option<String>,
@@ -112,6 +114,8 @@ impl Report {
             sha256: found.sha256.clone(),
             fits_configmap: found.bytes.len() <= CONFIG_MAP_MAX,
             library: None,
+            module: None,
+            imports: found.imported().map(Path::to_owned).collect(),
             manifest: None,
             needed_glibc: None,
             signature: match &claimed {
@@ -128,10 +132,13 @@ impl Report {
 
     /// What the library says of itself.
     fn examine(&mut self, unpacked: &Unpacked, wanted: Option<&str>) -> Result<(), Refusal> {
-        let name = unpacked.library.file_name().map(|name| name.to_string_lossy().into_owned());
-        self.library = name.filter(|_| unpacked.zip_sha256.is_some());
+        let name = unpacked.file.file_name().map(|name| name.to_string_lossy().into_owned());
+        match &unpacked.module {
+            Some(module) => self.module = Some(module.name.clone()),
+            None => self.library = name.filter(|_| unpacked.zip_sha256.is_some()),
+        }
         let examined = examine(&unpacked.bytes)?;
-        let accepted = examined.accept(wanted, host_glibc());
+        let accepted = unpacked.accept(&examined, wanted);
         self.needed_glibc = examined.glibc.map(|glibc| glibc.to_string());
         self.manifest = Some(examined.manifest);
         accepted
@@ -146,9 +153,18 @@ fn described(report: &Report) -> String {
     if let Some(library) = &report.library {
         row("library", library);
     }
+    if let Some(module) = &report.module {
+        row("module", module);
+    }
+    for import in &report.imports {
+        row("imports", &import.display().to_string());
+    }
     if let Some(manifest) = &report.manifest {
         row("plugin", &format!("{} {}", manifest.name, manifest.version));
-        row("handlers", &manifest.handlers.join(", "));
+        match &manifest.loads {
+            Some(_) => row("handlers", "the functions of the module"),
+            None => row("handlers", &manifest.handlers.join(", ")),
+        }
         let api = manifest.plugin_api.as_ref().map(|version| format!(" (plugin-api {version})")).unwrap_or_default();
         row("abi", &format!("{}{api}", manifest.abi));
         row("target", &manifest.target);

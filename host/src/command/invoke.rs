@@ -21,7 +21,7 @@ use crate::trigger::content_id;
 /// Calls a handler for each line of its input and prints a result a line; env is kept from line to line
 #[derive(Args)]
 pub struct Arguments {
-    /// The plugin: a shared library, a ZIP, or a folder that holds one of them
+    /// The plugin: a shared library, a ZIP, a module in Python (.py), or a folder that holds one of them
     plugin: PathBuf,
     /// The handler: its symbol, or library.symbol
     #[arg(long, value_name = "NAME", default_value = "handler")]
@@ -155,7 +155,8 @@ impl Session {
         let event_id = content_id(input);
         let last_execution = self.last_execution.as_deref();
         let call = Call { input, event_id: &event_id, last_execution, attempt: 1 };
-        let output = self.running.call(&call, &self.env)?;
+        // What a host would write nothing for has a line of its own too.
+        let output = self.running.call(&call, &self.env)?.unwrap_or_else(|| b"null".to_vec());
         self.env = self.running.save_env()?;
         self.last_execution = Some(now());
         Ok(output)

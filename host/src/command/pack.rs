@@ -63,10 +63,14 @@ pub fn pack(arguments: Arguments) -> Result<ExitCode> {
 fn examine_all<'a>(plugins: impl Iterator<Item = &'a File>) -> Result<()> {
     let mut plugins = plugins.peekable();
     if plugins.peek().is_none() {
-        bail!("no plugin among the files: name a shared library, or a folder with one at its top");
+        bail!("no plugin among the files: name a shared library or a module (.py), or a folder with one at its top");
     }
     for file in plugins {
         let name = || format!("the plugin {}", file.source.display());
+        // Whether a module is one, Python alone can say.
+        if file.is_module() {
+            continue;
+        }
         if !file.is_library() {
             check(&file.bytes, ZIP_MAX_BYTES).with_context(name)?;
             continue;
@@ -83,7 +87,7 @@ fn examine_all<'a>(plugins: impl Iterator<Item = &'a File>) -> Result<()> {
 }
 
 fn write_zip(files: &[File], path: &Path) -> Result<()> {
-    examine_all(files.iter().filter(|file| file.is_library()))?;
+    examine_all(files.iter().filter(|file| file.is_library() || file.is_module()))?;
     let bytes = zip::pack(files)?;
     if bytes.len() as u64 > ZIP_MAX_BYTES {
         eprintln!("plugin-host: it has {} bytes: a host takes it with a larger ZIP_MAX_BYTES only", bytes.len());

@@ -47,7 +47,7 @@ pub fn record(arguments: Arguments) -> Result<ExitCode> {
     let recorded = arguments.recorded.resolve(variable)?;
     let lines = Lines { wanted: arguments.count.map(NonZeroU64::get) };
     runtime()?.block_on(async {
-        let mut stop = stop_signal(Signals::TerminateOrInterrupt)?;
+        let (mut stop, _end) = stop_signal(Signals::TerminateOrInterrupt)?;
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => Ok(ExitCode::SUCCESS),
             written = write(&recorded, lines) => written.map(|()| ExitCode::SUCCESS),

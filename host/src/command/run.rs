@@ -10,6 +10,7 @@ use clap::Args;
 use store::Store;
 use tokio::sync::{mpsc, watch};
 
+use super::anew::start_anew;
 use super::{Signals, runtime, runtime_beside, stop_signal};
 use crate::config::{Config, Flags, Triggers, VARIABLES_WITHOUT_FLAGS, variable};
 use crate::control::{Beginning, Link, Report, Supervision, end_with_parent};
@@ -86,16 +87,32 @@ fn begin(config: Config, supervised: Option<Supervised>) -> Result<ExitCode> {
     let ended = runtime.block_on(until_stopped(config, supervised));
     // What may still block (a password file that can't be read) is not waited for.
     runtime.shutdown_background();
-    ended?;
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    match ended? {
+        Ended::AsAsked => {
+            tracing::info!("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        Ended::ForANewVersion => {
+            tracing::info!("a new version of the module is there: starting anew");
+            match start_anew(&[])? {}
+        }
+    }
+}
+
+/// Why it has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    AsAsked,
+    /// What it has loaded can't be unloaded: the new version runs in a new process, with the env of the last commit.
+    ForANewVersion,
 }
 
 /// Loads the plugin, and works while another thread looks for new versions of it.
-async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Result<()> {
+async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Result<Ended> {
     let signals = if supervised.is_some() { Signals::Terminate } else { Signals::TerminateOrInterrupt };
-    let mut stop = stop_signal(signals)?;
+    let (mut stop, end) = stop_signal(signals)?;
     let stopping = stop.clone();
+    let supervisor = supervised.as_ref().map(|supervised| supervised.link.clone());
     let board = Arc::new(Board::new(&config.handler.symbol, config.period));
     let (go, mut gone) = watch::channel(supervised.is_none());
     let mut supervision = Supervision::default();
@@ -117,7 +134,7 @@ async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Re
     let loader = Arc::new(Loader::new(config.loading.clone(), config.handler.clone(), logging::plugin_sink())?);
     let mut source = Source::new(config.plugin.clone(), &loader);
     let found = tokio::select! {
-        _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        _ = stop.wait_for(|stop| *stop) => return Ok(Ended::AsAsked),
         found = source.first() => found?,
     };
     let mut slot = supervision.slot(LOADING)?;
@@ -138,9 +155,17 @@ async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Re
         "starting"
     );
     let (sender, arrivals) = mpsc::channel(1);
+    let end = Arc::new(end);
+    let renew_process = {
+        let end = Arc::clone(&end);
+        move || match supervisor {
+            Some(supervisor) => supervisor.report(&Report::NewVersion),
+            None => end.now(),
+        }
+    };
     let watch = config
         .reload_period
-        .map(|period| Watch::start(source, Arc::clone(&loader), period, slot, sender))
+        .map(|period| Watch::start(source, Arc::clone(&loader), period, slot, sender, renew_process))
         .transpose()?;
     let mut allowed = async |supervision: &Supervision| {
         supervision.report(&Report::Loaded);
@@ -169,7 +194,7 @@ async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Re
     if let Some(watch) = watch {
         watch.end();
     }
-    Ok(())
+    Ok(if end.is_for_something_new() { Ended::ForANewVersion } else { Ended::AsAsked })
 }
 
 /// The handler on one key or stream.

@@ -183,6 +183,7 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
             state_dir: self.text(flags.state_dir, "STATE_DIR").map(PathBuf::from),
             trust: Trust { public_key, zip_sha256 },
             zip_max_bytes: self.parse(max, "ZIP_MAX_BYTES", "--zip-max-bytes", ZIP_MAX_BYTES, bytes),
+            python_plugin: self.text(flags.python_plugin, "PYTHON_PLUGIN").map(PathBuf::from),
         }
     }
 

@@ -90,14 +90,12 @@ struct Called {
 
 enum Gave {
     Result {
-        output: Vec<u8>,
+        /// None where the handler gave nothing to write.
+        output: Option<Vec<u8>>,
         env: Vec<u8>,
     },
     /// Nothing, as often as it may be tried: the event is set aside, and the env stays.
-    Nothing {
-        reason: String,
-        attempts: u32,
-    },
+    Nothing { reason: String, attempts: u32 },
 }
 
 /// Why there is no result.
@@ -369,7 +367,7 @@ impl Shard {
         bounded(FailureKind::Input, "INPUT_MAX_BYTES", changed.bytes.len(), limits.input)?;
         let mut running = plugin.run(&about, &progress.env).map_err(|error| Failed::Env(format!("{error:#}")))?;
         let output = running.call(&call, &[])?;
-        bounded(FailureKind::Output, "OUTPUT_MAX_BYTES", output.len(), limits.output)?;
+        bounded(FailureKind::Output, "OUTPUT_MAX_BYTES", output.as_ref().map_or(0, Vec::len), limits.output)?;
         let env = running.save_env()?;
         bounded(FailureKind::Env, "ENV_MAX_BYTES", env.len(), limits.env)?;
         Ok(Gave::Result { output, env })
@@ -427,7 +425,7 @@ impl Shard {
         let progress = self.known.get(&called.changed.key).and_then(|known| known.progress.as_ref());
         let verified = &called.plugin.verified;
         let (outputs, env, dead) = match &called.gave {
-            Gave::Result { output, env } => (vec![output.as_slice()], env.as_slice(), None),
+            Gave::Result { output, env } => (output.as_deref().into_iter().collect(), env.as_slice(), None),
             Gave::Nothing { reason, attempts } => {
                 let (data, most) = (called.changed.bytes.as_slice(), self.job.retries.dead_max);
                 let dead = Dead { data, reason, attempts: *attempts, at: saved_at, most };

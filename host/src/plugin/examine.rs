@@ -82,6 +82,23 @@ pub enum Refusal {
     /// The manifest and the library disagree.
     #[error("its handler {0:?} can't be used: {1}; build it anew with this host's plugin-api")]
     BadHandler(String, String),
+    /// A library that loads files of another language, named itself.
+    #[error("it loads files that end in {0}: name such a file, not the library")]
+    LoadsFiles(String),
+    /// A library that loads none, where one that does was asked for.
+    #[error("it loads no files that end in {0}: set PYTHON_PLUGIN to libpython_handler.so")]
+    LoadsNone(&'static str),
+    /// None of the libraries of which it needs one.
+    #[error(
+        "it needs one of {}, and the system has none ({said}): install it (on Debian the package is called \
+         libpython3.N, with the N that python3 --version says), or put its folder into LD_LIBRARY_PATH", .names.join(", ")
+    )]
+    NoneOf {
+        /// Their names.
+        names: Vec<String>,
+        /// What the system's loader says of the last one.
+        said: String,
+    },
     /// The system's loader refused it.
     #[error("the system can't load it: {0}")]
     Loader(String),

@@ -1,4 +1,4 @@
-//! Finds the library or ZIP that a path and a handler's name mean.
+//! Finds the library, ZIP or module that a path and a handler's name mean.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,14 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 
 use super::found::is_zip_name;
+use super::module::{self, Module, is_module_name};
 
-/// What `HANDLER_FUNCTION` names: `symbol`, or `library.symbol`.
+/// What `HANDLER_FUNCTION` names: `symbol`, or `library.symbol`; in Python `function`, or `module.function`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandlerName {
-    /// The library, without `lib` and `.so`.
+    /// The library, without `lib` and `.so`; or the module.
     pub library: Option<String>,
-    /// The exported symbol.
+    /// The exported symbol, or the function.
     pub symbol: String,
 }
 
@@ -32,7 +33,8 @@ impl FromStr for HandlerName {
     }
 }
 
-/// Finds the library or ZIP: the file itself, or in a folder the library that `name` means, or else the only ZIP.
+/// Finds the library, ZIP or module: the file itself, or in a folder the library that `name` means, or else the module
+/// that it names, the only ZIP, or the only module.
 ///
 /// # Errors
 ///
@@ -49,23 +51,56 @@ pub fn find(path: &Path, name: &HandlerName) -> Result<PathBuf> {
     }
     let files = files_in(path)?;
     let zips: Vec<_> = files.iter().filter(|file| is_zip_name(file)).collect();
-    let library = find_among(&files, name).with_context(|| format!("the folder {}", path.display()))?;
-    match (library, zips.as_slice()) {
-        (Some(library), _) => Ok(library),
-        (None, [zip]) => Ok((*zip).clone()),
-        (None, []) => bail!("the folder {} holds no plugin: no file that ends in {SUFFIX} or .zip", path.display()),
-        (None, _) => bail!("the folder {} holds several ZIPs: name one of them", path.display()),
+    let context = || format!("the folder {}", path.display());
+    let library = find_among(&files, name).with_context(context)?;
+    if let Some(found) = library.or_else(|| named_module(path, name)) {
+        return Ok(found);
+    }
+    match zips.as_slice() {
+        [zip] => Ok((*zip).clone()),
+        [] => find_module(&files, name).with_context(context)?.with_context(|| {
+            format!("{} holds no plugin: no file that ends in {SUFFIX}, .zip or {}", context(), module::SUFFIX)
+        }),
+        _ => bail!("{} holds several ZIPs: name one of them", context()),
     }
 }
 
-/// Finds the library that `name` means in a folder.
+/// Finds the library that `name` means in a folder, or the module.
 ///
 /// # Errors
 ///
 /// None there, or several and none named.
-pub(super) fn find_library(folder: &Path, name: &HandlerName) -> Result<PathBuf> {
-    find_among(&files_in(folder)?, name)?
-        .with_context(|| format!("it holds no plugin: no file at its top that ends in {SUFFIX}"))
+pub(super) fn find_unpacked(folder: &Path, name: &HandlerName) -> Result<PathBuf> {
+    let files = files_in(folder)?;
+    if let Some(found) = find_among(&files, name)?.or_else(|| named_module(folder, name)) {
+        return Ok(found);
+    }
+    find_module(&files, name)?
+        .with_context(|| format!("it holds no plugin: no file at its top that ends in {SUFFIX} or {}", module::SUFFIX))
+}
+
+/// The module that the handler's name means, which may lie in a package.
+fn named_module(folder: &Path, name: &HandlerName) -> Option<PathBuf> {
+    let named = Module { folder: folder.to_owned(), name: name.library.clone()? };
+    Some(folder.join(named.file()?))
+}
+
+/// The only module among some files; or the one whose name the Python runtime takes where it is told none.
+fn find_module(files: &[PathBuf], name: &HandlerName) -> Result<Option<PathBuf>> {
+    const DEFAULT: &str = "handler_module";
+    let modules: Vec<_> = files.iter().filter(|file| is_module_name(file)).collect();
+    let module_name = |file: &Path| file.file_stem().map(|name| name.to_string_lossy().into_owned());
+    let default = modules.iter().find(|file| module_name(file).as_deref() == Some(DEFAULT));
+    match (modules.as_slice(), default) {
+        ([], _) => Ok(None),
+        ([only], _) => Ok(Some((*only).clone())),
+        (_, Some(default)) if name.library.is_none() => Ok(Some((*default).clone())),
+        (several, _) => {
+            let names: Vec<_> = several.iter().filter_map(|file| module_name(file)).collect();
+            let names: Vec<_> = names.iter().map(|module| format!("{module}.{}", name.symbol)).collect();
+            bail!("it holds several modules: name the handler with its module, as one of {}", names.join(", "))
+        }
+    }
 }
 
 fn find_among(files: &[PathBuf], name: &HandlerName) -> Result<Option<PathBuf>> {
@@ -109,6 +144,11 @@ impl HandlerName {
     /// The library that is asked for, where another one was taken because it is the only one.
     pub(super) fn passed_over(&self, library: &Path) -> Option<&str> {
         self.library.as_deref().filter(|wanted| library_name(library) != Some(wanted))
+    }
+
+    /// The handler in a module: `module.function`.
+    pub(super) fn within(&self, module: &Module) -> String {
+        format!("{}.{}", module.name, self.symbol)
     }
 }
 
@@ -167,6 +207,22 @@ mod tests {
         assert_eq!(found(&["a.ZIP", "a.ZIP.minisig", "readme"]).unwrap(), "a.ZIP");
         assert_eq!(found(&["data.zip", "libone.so"]).unwrap(), "libone.so");
         assert!(found(&["a.zip", "b.zip"]).unwrap_err().to_string().contains("several ZIPs"));
+    }
+
+    #[test]
+    fn a_folders_module_is_taken_where_it_holds_no_library() {
+        let found = |files: &[&str], wanted: &str| {
+            let folder = folder(files);
+            find(folder.path(), &name(wanted)).map(|file| file.file_name().unwrap().to_owned())
+        };
+        assert_eq!(found(&["usermodule.py", "data.csv"], "handler_module.handler").unwrap(), "usermodule.py");
+        assert_eq!(found(&["a.py", "b.py"], "b.handler").unwrap(), "b.py");
+        assert_eq!(found(&["a.py", "handler_module.py"], "handler").unwrap(), "handler_module.py");
+        assert_eq!(found(&["a.py", "libone.so"], "a.handler").unwrap(), "libone.so");
+        assert_eq!(found(&["a.py", "data.zip"], "a.handler").unwrap(), "a.py");
+        assert_eq!(found(&["a.py", "one.zip"], "handler").unwrap(), "one.zip");
+        let error = format!("{:#}", found(&["a.py", "b.py"], "handler").unwrap_err());
+        assert!(error.contains("a.handler, b.handler"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Reads a library or ZIP, once: hash, signature, manifest and load all use these bytes.
+//! Reads a library, ZIP or module, once: hash, signature, manifest and load all use these bytes.
 
 use std::fmt::Write;
 use std::fs::{File, OpenOptions};
@@ -9,6 +9,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
+
+use super::HandlerName;
+use super::module::{Imported, Module, is_module_name};
 
 /// The default of the largest ZIP that is taken, in bytes.
 pub const ZIP_MAX_BYTES: u64 = 64 << 20;
@@ -29,9 +32,11 @@ pub enum Kind {
     Library,
     /// A ZIP, or what shall be one.
     Zip,
+    /// A module in Python.
+    Module,
 }
 
-/// A library or ZIP that was read, and may be a plugin.
+/// A library, ZIP or module that was read, and may be a plugin.
 pub struct Found {
     /// What messages call it: its path or address.
     pub name: String,
@@ -39,10 +44,12 @@ pub struct Found {
     pub kind: Kind,
     /// Its content.
     pub bytes: Vec<u8>,
-    /// The content's SHA-256 in hexadecimal digits.
+    /// The content's SHA-256 in hexadecimal digits; with the files that a module imports, if there are any.
     pub sha256: String,
     /// The content of the signature beside it.
     pub signature: Option<Vec<u8>>,
+    /// What a module imports from its own folder.
+    pub(super) imports: Vec<Imported>,
     /// Where it lies; none where it was downloaded.
     pub path: Option<PathBuf>,
     /// When it was changed or downloaded, in seconds since 1970.
@@ -67,6 +74,7 @@ impl Found {
         let (most, advice) = match kind {
             Kind::Zip => (zip_max_bytes, "raise ZIP_MAX_BYTES"),
             Kind::Library => (LIBRARY_MAX_BYTES, "strip it (strip = true in the release profile)"),
+            Kind::Module => (zip_max_bytes, "raise ZIP_MAX_BYTES"),
         };
         // The file may have grown since, so what is read is bounded too.
         if metadata.len() <= most {
@@ -77,7 +85,23 @@ impl Found {
         }
         let sha256 = sha256(&bytes);
         let path = Some(std::path::absolute(path).with_context(context)?);
-        Ok(Found { name, kind, bytes, sha256, signature: None, path, modified: seconds_since_1970(modified) })
+        let modified = seconds_since_1970(modified);
+        Ok(Found { name, kind, bytes, sha256, signature: None, imports: Vec::new(), path, modified })
+    }
+
+    /// Reads what a module imports from its own folder too.
+    ///
+    /// # Errors
+    ///
+    /// It can't be read, or is more than a ZIP may be.
+    pub fn with_imports(mut self, handler: &HandlerName, zip_max_bytes: u64) -> Result<Found> {
+        if let (Kind::Module, Some(path)) = (self.kind, &self.path) {
+            self.imports = Module::of(path, handler).imports(path, &self.bytes, zip_max_bytes)?;
+            if !self.imports.is_empty() {
+                self.sha256 = sha256_of_all(&self.bytes, &self.imports);
+            }
+        }
+        Ok(self)
     }
 
     /// Reads the signature beside the file too, if there is one.
@@ -85,16 +109,24 @@ impl Found {
     /// # Errors
     ///
     /// What lies there can't be read, or can't be a signature.
-    pub fn with_signature(self) -> Result<Found> {
+    pub fn with_signature(mut self) -> Result<Found> {
+        for file in &mut self.imports {
+            file.signature = read_signature(&signature_of(&file.path))?;
+        }
         let signature = self.path.as_deref().map(|path| read_signature(&signature_of(path))).transpose()?.flatten();
         Ok(Found { signature, ..self })
+    }
+
+    /// The files that a module imports from its folder.
+    pub fn imported(&self) -> impl Iterator<Item = &Path> {
+        self.imports.iter().map(|file| file.path.as_path())
     }
 
     /// A ZIP that came from elsewhere, just now.
     pub(super) fn downloaded(name: String, bytes: Vec<u8>, signature: Option<Vec<u8>>) -> Found {
         let sha256 = sha256(&bytes);
         let modified = seconds_since_1970(SystemTime::now());
-        Found { name, kind: Kind::Zip, bytes, sha256, signature, path: None, modified }
+        Found { name, kind: Kind::Zip, bytes, sha256, signature, imports: Vec::new(), path: None, modified }
     }
 }
 
@@ -103,6 +135,7 @@ impl Kind {
     fn of(path: &Path, bytes: &[u8]) -> Kind {
         match is_zip_name(path) || bytes.starts_with(ZIP_MAGIC) {
             true => Kind::Zip,
+            false if is_module_name(path) => Kind::Module,
             false => Kind::Library,
         }
     }
@@ -156,4 +189,13 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
         write!(digits, "{byte:02x}").ok();
         digits
     })
+}
+
+/// What names a module together with what it imports.
+fn sha256_of_all(module: &[u8], imports: &[Imported]) -> String {
+    let parts = [module]
+        .into_iter()
+        .chain(imports.iter().flat_map(|file| [file.name.as_os_str().as_encoded_bytes(), &file.bytes]));
+    // Hashes have one length, so the parts can't run into one another.
+    sha256(parts.map(sha256).collect::<String>().as_bytes())
 }

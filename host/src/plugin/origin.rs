@@ -1,14 +1,14 @@
 //! Where a plugin comes from, as the operator names it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::Url;
 
 /// Where a plugin comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A library, a ZIP, or a folder that holds one of them.
+    /// A library, a ZIP, a module in Python, or a folder that holds one of them.
     Path(PathBuf),
     /// A ZIP on a web server.
     Url(ZipUrl),
@@ -24,6 +24,13 @@ pub struct ZipUrl {
 }
 
 impl Origin {
+    /// Where a plugin is looked for that nobody has named: at `/opt/plugin`, or else, where the Python runtime had its
+    /// module.
+    pub fn usual() -> Origin {
+        let (plugin, module) = (Path::new("/opt/plugin"), Path::new("/opt/usermodule.py"));
+        Origin::Path(if !plugin.exists() && module.exists() { module } else { plugin }.to_owned())
+    }
+
     /// What an address means.
     ///
     /// # Errors

@@ -47,18 +47,18 @@ impl Running {
     }
 
     /// Calls the handler. Its env goes on from the call before; after a failure, and after
-    /// [`forget_env`](Running::forget_env), from `env`, the one that the caller keeps.
+    /// [`forget_env`](Running::forget_env), from `env`, the one that the caller keeps. None: nothing is to be written.
     ///
     /// # Errors
     ///
     /// A failed call has no result, and the next one begins with the env that the caller keeps.
-    pub fn call(&mut self, call: &Call<'_>, env: &[u8]) -> Result<Vec<u8>, Failure> {
+    pub fn call(&mut self, call: &Call<'_>, env: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
         if !self.env_holds {
             self.instance.load_env(env).map_err(shortened)?;
         }
         // Until the end the handler may leave anything in its env.
         self.env_holds = false;
-        let output = self.instance.call(call).map_err(shortened)?.to_vec();
+        let output = self.instance.call(call).map_err(shortened)?.map(<[u8]>::to_vec);
         self.env_holds = true;
         Ok(output)
     }

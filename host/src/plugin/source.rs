@@ -50,6 +50,8 @@ struct Given {
     signature: Option<Vec<u8>>,
     /// The file as it was then.
     mark: Option<Mark>,
+    /// The files that it imports, where it is a module: their changes are its own.
+    imports: Vec<PathBuf>,
     /// What the server calls it.
     etag: Option<HeaderValue>,
     /// It was not trusted. Its signature may come later, while the ZIP stays the same and keeps its name.
@@ -63,6 +65,7 @@ struct Mark {
     real: PathBuf,
     file: Stamp,
     signature: Option<Stamp>,
+    imports: Vec<Option<Stamp>>,
     /// The file may change without its stamp.
     fresh: bool,
 }
@@ -98,7 +101,7 @@ impl Source {
             Place::Path(finder) => {
                 let file = find(&finder.path, &finder.handler)?;
                 // Made before the file is read, so that a change meanwhile is seen.
-                let mark = Mark::of(&file, finder.signed)?;
+                let mark = Mark::of(&file, &[], finder.signed)?;
                 (finder.read(&file)?, Some(mark), None)
             }
             Place::Server(download) => {
@@ -153,7 +156,8 @@ impl Finder {
     async fn look(&self, given: &mut Option<Given>) -> Result<Option<Found>> {
         let file = find(&self.path, &self.handler)?;
         let before = given.as_ref().and_then(|given| given.mark.as_ref());
-        let mark = Mark::of(&file, self.signed)?;
+        let imports = given.as_ref().map_or(&[][..], |given| &given.imports);
+        let mark = Mark::of(&file, imports, self.signed)?;
         if !mark.fresh && before == Some(&mark) {
             return Ok(None);
         }
@@ -174,14 +178,18 @@ impl Finder {
     }
 
     fn read(&self, file: &Path) -> Result<Found> {
-        let found = Found::read(file, self.zip_max_bytes)?;
+        let found = Found::read(file, self.zip_max_bytes)?.with_imports(&self.handler, self.zip_max_bytes)?;
         if self.signed { found.with_signature() } else { Ok(found) }
     }
 }
 
 impl Given {
     fn new(found: &Found, mark: Option<Mark>, etag: Option<HeaderValue>) -> Given {
-        Given { sha256: found.sha256.clone(), signature: found.signature.clone(), mark, etag, distrusted: false }
+        let imports: Vec<_> = found.imports.iter().map(|file| file.path.clone()).collect();
+        // What it imports now was not looked at before it was read: the next look reads again.
+        let mark = mark.filter(|mark| mark.imports.len() == imports.len());
+        let (sha256, signature) = (found.sha256.clone(), found.signature.clone());
+        Given { sha256, signature, mark, imports, etag, distrusted: false }
     }
 
     fn is(&self, found: &Found) -> bool {
@@ -190,14 +198,17 @@ impl Given {
 }
 
 impl Mark {
-    fn of(file: &Path, signed: bool) -> Result<Mark> {
+    fn of(file: &Path, imports: &[PathBuf], signed: bool) -> Result<Mark> {
         let mark = || -> io::Result<Mark> {
             let now = SystemTime::now();
             let metadata = fs::metadata(file)?;
             let signature = signed.then(|| fs::metadata(signature_of(file)).ok()).flatten();
-            let fresh = [Some(&metadata), signature.as_ref()].into_iter().flatten().any(|file| is_fresh(file, now));
+            let imports: Vec<_> = imports.iter().map(|file| fs::metadata(file).ok()).collect();
+            let all = [Some(&metadata), signature.as_ref()].into_iter().chain(imports.iter().map(Option::as_ref));
+            let fresh = all.flatten().any(|file| is_fresh(file, now));
             let signature = signature.as_ref().map(Stamp::of);
-            Ok(Mark { real: file.canonicalize()?, file: Stamp::of(&metadata), signature, fresh })
+            let imports = imports.iter().map(|file| file.as_ref().map(Stamp::of)).collect();
+            Ok(Mark { real: file.canonicalize()?, file: Stamp::of(&metadata), signature, imports, fresh })
         };
         mark().with_context(|| format!("can't look at the plugin {}", file.display()))
     }

@@ -51,8 +51,8 @@ pub struct Trusted {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum Distrust {
     /// A pin, and nothing that it could be compared with.
-    #[error("ZIP_SHA256 is set, but this is a library, not a ZIP: unset it, or load a ZIP")]
-    PinWithoutZip,
+    #[error("ZIP_SHA256 is set, but this is a {0}, not a ZIP: unset it, or load a ZIP")]
+    PinWithoutZip(&'static str),
     /// Another archive than the pinned one.
     #[error("its SHA-256 is {found}, but ZIP_SHA256 asks for {wanted}: it was changed, or the pin is out of date")]
     Pin {
@@ -60,6 +60,14 @@ pub enum Distrust {
         found: String,
         /// What the operator asks for.
         wanted: String,
+    },
+    /// Something that a module imports.
+    #[error("the file {file}, which it imports: {why}; or pack all of it in a ZIP, and sign that")]
+    Import {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        why: Box<Distrust>,
     },
     /// No signature beside it.
     #[error(
@@ -95,25 +103,33 @@ impl Found {
     pub fn trust(self, trust: &Trust) -> Result<Trusted, Distrust> {
         if let Some(wanted) = &trust.zip_sha256 {
             match self.kind {
-                Kind::Library => return Err(Distrust::PinWithoutZip),
+                Kind::Library => return Err(Distrust::PinWithoutZip("library")),
+                Kind::Module => return Err(Distrust::PinWithoutZip("module")),
                 Kind::Zip if self.sha256 != *wanted => {
                     return Err(Distrust::Pin { found: self.sha256, wanted: wanted.clone() });
                 }
                 Kind::Zip => {}
             }
         }
-        let signer = trust.public_key.as_ref().map(|key| key.check(&self)).transpose()?;
+        let check = |key: &PublicKey| {
+            for file in &self.imports {
+                key.check(&file.bytes, file.signature.as_deref())
+                    .map_err(|why| Distrust::Import { file: file.name.display().to_string(), why: Box::new(why) })?;
+            }
+            key.check(&self.bytes, self.signature.as_deref())
+        };
+        let signer = trust.public_key.as_ref().map(check).transpose()?;
         Ok(Trusted { found: self, signer })
     }
 }
 
 impl PublicKey {
-    fn check(&self, found: &Found) -> Result<Signer, Distrust> {
-        let Some(bytes) = &found.signature else {
+    fn check(&self, content: &[u8], signature: Option<&[u8]>) -> Result<Signer, Distrust> {
+        let Some(bytes) = signature else {
             return Err(Distrust::Unsigned { wanted: self.id.clone() });
         };
         let (signature, signer) = parse(bytes)?;
-        match self.key.verify(&found.bytes, &signature, true) {
+        match self.key.verify(content, &signature, true) {
             Ok(()) => Ok(signer),
             Err(minisign_verify::Error::UnexpectedKeyId) => {
                 Err(Distrust::OtherKey { by: signer.key_id, wanted: self.id.clone() })

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::flight::Slot;
 
-use super::{Found, Loaded, Loader, NotLoaded, Source, Step};
+use super::{Found, Loaded, Loader, NotLoaded, Renewed, Source, Step};
 
 /// How long the end waits for what may be going on: a library's constructors, for example.
 const END_MAX: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ pub struct Watch {
 
 impl Watch {
     /// Looks every period. What comes of it goes to `arrivals`, until its receiver is dropped; a failure that goes on is
-    /// told once.
+    /// told once. A version that needs a new process calls `renew_process`, and nothing is looked for any more.
     ///
     /// # Errors
     ///
@@ -45,6 +45,7 @@ impl Watch {
         period: Duration,
         slot: Slot,
         arrivals: mpsc::Sender<Arrival>,
+        renew_process: impl FnOnce() + Send + 'static,
     ) -> Result<Watch> {
         let (end, ended) = channel();
         let runtime =
@@ -53,8 +54,12 @@ impl Watch {
         thread::Builder::new()
             .name("reload".to_owned())
             .spawn(move || {
-                if catch_unwind(AssertUnwindSafe(|| runtime.block_on(look.run(arrivals)))).is_err() {
-                    tracing::error!("no new versions of the plugin are taken up any more: start the host anew");
+                match catch_unwind(AssertUnwindSafe(|| runtime.block_on(look.run(arrivals)))) {
+                    Ok(Ended::Unwanted) => {}
+                    Ok(Ended::ByANewProcess) => renew_process(),
+                    Err(_) => {
+                        tracing::error!("no new versions of the plugin are taken up any more: start the host anew");
+                    }
                 }
                 // Whoever waits has gone if this fails.
                 end.send(()).ok();
@@ -71,6 +76,13 @@ impl Watch {
     }
 }
 
+/// Why no more looks are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Unwanted,
+    ByANewProcess,
+}
+
 /// What the thread works with.
 struct Look {
     source: Source,
@@ -83,7 +95,7 @@ struct Look {
 }
 
 impl Look {
-    async fn run(mut self, arrivals: mpsc::Sender<Arrival>) {
+    async fn run(mut self, arrivals: mpsc::Sender<Arrival>) -> Ended {
         let mut next = Instant::now();
         loop {
             // A look that took long is not made up for.
@@ -93,43 +105,50 @@ impl Look {
                 self.source.look().await
             };
             let looked = tokio::select! {
-                () = arrivals.closed() => return,
+                () = arrivals.closed() => return Ended::Unwanted,
                 looked = look => looked,
             };
-            if let Some(arrival) = self.arrival(looked)
-                && arrivals.send(arrival).await.is_err()
-            {
-                return;
+            match self.told(looked) {
+                Told::Nothing => {}
+                Told::Arrival(arrival) => {
+                    if arrivals.send(arrival).await.is_err() {
+                        return Ended::Unwanted;
+                    }
+                }
+                Told::ByANewProcess => return Ended::ByANewProcess,
             }
         }
     }
 
     /// What is to be told of a look.
-    fn arrival(&mut self, looked: Result<Option<Found>>) -> Option<Arrival> {
-        let loaded = match looked {
+    fn told(&mut self, looked: Result<Option<Found>>) -> Told {
+        let renewed = match looked {
             Ok(None) => {
                 let was_away = self.told.take_if(|(step, ..)| *step == Step::Read).is_some();
-                return was_away.then_some(Arrival::Back);
+                return if was_away { Told::Arrival(Arrival::Back) } else { Told::Nothing };
             }
-            Ok(Some(found)) => {
-                self.slot.enter_opening();
-                let loaded = self.loader.load(found).inspect_err(|not| self.source.failed(not));
-                self.slot.leave();
-                loaded
-            }
+            Ok(Some(found)) => self.loader.renew(found, &mut self.slot).inspect_err(|not| self.source.failed(not)),
             Err(error) => Err(NotLoaded::unread(error)),
         };
-        match loaded {
-            Ok(plugin) => {
+        match renewed {
+            Ok(Renewed::Here(plugin)) => {
                 self.told = None;
-                Some(Arrival::New(Box::new(plugin)))
+                Told::Arrival(Arrival::New(plugin))
             }
+            Ok(Renewed::InANewProcess) => Told::ByANewProcess,
             Err(not) => {
                 let failure = Some((not.step, not.identity.clone(), not.to_string()));
                 let news = self.told != failure;
                 self.told = failure;
-                news.then_some(Arrival::Failed(not))
+                if news { Told::Arrival(Arrival::Failed(not)) } else { Told::Nothing }
             }
         }
     }
+}
+
+/// What a look gave to tell.
+enum Told {
+    Nothing,
+    Arrival(Arrival),
+    ByANewProcess,
 }

@@ -44,6 +44,8 @@ pub(super) enum Ending {
     Timeout,
     /// Too many libraries are mapped.
     Libraries,
+    /// A new version of the plugin can't run beside the old one.
+    NewVersion,
     /// Another host has the lease.
     Lease,
     /// It said that it can't begin.
@@ -55,6 +57,7 @@ impl Ending {
         match self {
             Ending::Timeout => "timeout",
             Ending::Libraries => "libraries",
+            Ending::NewVersion => "new-version",
             Ending::Lease => "lease",
             Ending::Refused => "refused",
         }

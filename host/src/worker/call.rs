@@ -18,7 +18,9 @@ const REPLAYS: usize = 4;
 /// What the calls of a batch gave.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// The results, in the order of the events.
+    /// How many there were.
+    pub calls: usize,
+    /// The results, in the order of the events. A call may give none.
     pub outputs: Vec<Vec<u8>>,
     /// The env after the last call, as JSON.
     pub env: Vec<u8>,
@@ -220,18 +222,19 @@ impl Worker {
             };
             self.slot.enter(key, &event.id, attempt);
             let output = self.versions.current_mut().running.call(&call, &self.progress.env)?;
-            bounded(FailureKind::Output, "OUTPUT_MAX_BYTES", output.len(), limits.output)
+            let length = output.as_ref().map_or(0, Vec::len);
+            bounded(FailureKind::Output, "OUTPUT_MAX_BYTES", length, limits.output)
                 .inspect_err(|_| self.versions.current_mut().running.forget_env())?;
-            outputs.push(output);
+            outputs.extend(output);
         }
         let env = self.versions.current_mut().running.save_env()?;
         bounded(FailureKind::Env, "ENV_MAX_BYTES", env.len(), limits.env)
             .inspect_err(|_| self.versions.current_mut().running.forget_env())?;
-        Ok(Outcome { outputs, env, took: started.elapsed() })
+        Ok(Outcome { calls: events.len(), outputs, env, took: started.elapsed() })
     }
 
     fn counted(&mut self, outcome: &Outcome) {
-        self.board.succeeded(outcome.outputs.len(), outcome.took);
+        self.board.succeeded(outcome.calls, outcome.took);
         self.announcement = self.announcement.min(Instant::now() + STATUS_DELAY);
     }
 }

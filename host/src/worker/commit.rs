@@ -237,14 +237,12 @@ impl Worker {
             return Next::GoOn;
         }
         let us = work.outcome.took.as_micros() as u64;
-        match &work.outcome.outputs[..] {
-            [output] => {
-                let (event, output_bytes) = (work.last_event(), output.len());
+        match work.outcome.calls {
+            1 => {
+                let (event, output_bytes) = (work.last_event(), work.outcome.outputs.first().map(Vec::len));
                 tracing::info!(key = work.key, event, us, output_bytes, "called");
             }
-            outputs => {
-                tracing::debug!(key = work.key, last_event = work.last_event(), us, calls = outputs.len(), "called")
-            }
+            calls => tracing::debug!(key = work.key, last_event = work.last_event(), us, calls, "called"),
         }
         (self.tell)(News::Committed(&work.outcome));
         Next::GoOn

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 pub mod minisign;
+pub mod python;
 pub mod redis;
 pub mod server;
 pub mod volume;
@@ -37,7 +38,7 @@ pub fn plugin(name: &str) -> PathBuf {
     static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "-p", "metrics", "-p", "collector", "-p", "fixture", "-p", "fixture-next"])
-            .args(["-p", "fixture-faulty"])
+            .args(["-p", "fixture-faulty", "-p", "python"])
             .args((!cfg!(debug_assertions)).then_some("--release"))
             .current_dir(root())
             .status()
@@ -207,6 +208,11 @@ impl Host {
     /// As [`get`].
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
         get(&self.http, path)
+    }
+
+    /// Its temporary folder.
+    pub fn temporary(&self) -> &Path {
+        self.temporary.path()
     }
 
     pub fn http(&self) -> &str {

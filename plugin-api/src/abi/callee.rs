@@ -1,10 +1,11 @@
-//! The plugin's side of the ABI: turns a Rust function into a [`HandlerV1`].
+//! The plugin's side of the ABI: turns a Rust function, or whatever is a [`Callee`], into a [`HandlerV1`].
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
+use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
-use std::path::PathBuf;
+use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::Once;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -14,12 +15,55 @@ use abi_stable::library::AbiHeader;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::{
-    BAD_ENV, BAD_INPUT, BAD_OUTPUT, Bytes, Code, EventV1, FAILED, HandlerV1, HostV1, OK, OpaqueV1, OpenV1, PANICKED,
-    RustLayoutV1,
+    About, Bytes, Call, Code, EventV1, Failure, FailureKind, HandlerV1, HostV1, OK, OpaqueV1, OpenV1, RustLayoutV1,
 };
 use crate::context::{Context, Env};
 use crate::json;
 use crate::{Input, Output, Result};
+
+/// What answers the host: a handler with its env, on the thread that opened it.
+///
+/// [`export!`](crate::export) makes one of a function in Rust; a plugin that embeds another language implements it
+/// ([`embed!`](crate::embed)).
+pub trait Callee: Sized {
+    /// Makes an instance with a fresh env.
+    ///
+    /// # Errors
+    ///
+    /// Why it can't be made.
+    fn open(about: &About<'_>) -> std::result::Result<Self, String>;
+
+    /// Handles one event; the result's bytes are appended to `output`. After a failure `load_env` comes before the next
+    /// call.
+    ///
+    /// # Errors
+    ///
+    /// What failed, and why.
+    fn call(&mut self, call: &Call<'_>, output: &mut Vec<u8>) -> std::result::Result<Answer, Failure>;
+
+    /// Appends the env as JSON.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names what JSON can't hold.
+    fn save_env(&mut self, env: &mut Vec<u8>) -> std::result::Result<(), String>;
+
+    /// Replaces the env by one that was saved; no bytes mean a fresh one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that names what can't be read.
+    fn load_env(&mut self, env: &[u8]) -> std::result::Result<(), String>;
+}
+
+/// What a call that succeeded gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// A result.
+    Output,
+    /// Nothing that is to be written: the result before stays.
+    Nothing,
+}
 
 /// The [`HandlerV1`] of a function; `export!` makes it the plugin's symbol.
 pub const fn handler_v1<F, I, E, O>(_: &F) -> HandlerV1
@@ -30,22 +74,87 @@ where
     O: Output + 'static,
 {
     const { assert!(size_of::<F>() == 0, "a handler is a function, not a closure that captures or a pointer") };
+    callee_v1::<Function<F, I, E, O>>()
+}
+
+/// The [`HandlerV1`] of a [`Callee`]; `embed!` makes it the plugin's symbol.
+pub const fn callee_v1<C: Callee + 'static>() -> HandlerV1 {
     HandlerV1 {
         size: size_of::<HandlerV1>(),
         rust_layout: (&raw const RUST_LAYOUT).cast::<c_void>(),
-        open: open::<E>,
-        call: call::<F, I, E, O>,
-        save_env: save_env::<E>,
-        load_env: load_env::<E>,
-        close: close::<E>,
+        open: open::<C>,
+        call: call::<C>,
+        save_env: save_env::<C>,
+        load_env: load_env::<C>,
+        close: close::<C>,
     }
 }
 
 static RUST_LAYOUT: RustLayoutV1 = RustLayoutV1 { header: AbiHeader::VALUE, layout: <HandlerV1 as StableAbi>::LAYOUT };
 
-/// A handler's state between calls.
-struct Instance<E> {
+/// A function in Rust and its env.
+struct Function<F, I, E, O> {
     context: Context<E>,
+    types: PhantomData<fn(F, I) -> O>,
+}
+
+impl<F, I, E, O> Callee for Function<F, I, E, O>
+where
+    F: Fn(I, &mut Context<E>) -> Result<O> + Copy + 'static,
+    I: Input,
+    E: Env,
+    O: Output,
+{
+    fn open(about: &About<'_>) -> std::result::Result<Self, String> {
+        let context = Context {
+            host: about.host.to_owned(),
+            port: about.port,
+            input_key: about.input_key.to_owned(),
+            output_key: about.output_key.to_owned(),
+            function_getmtime: about.function_getmtime,
+            last_execution: None,
+            event_id: String::new(),
+            attempt: 1,
+            plugin_dir: about.plugin_dir.to_owned(),
+            env: E::default(),
+        };
+        Ok(Function { context, types: PhantomData })
+    }
+
+    fn call(&mut self, call: &Call<'_>, output: &mut Vec<u8>) -> std::result::Result<Answer, Failure> {
+        let context = &mut self.context;
+        copy(&mut context.event_id, call.event_id);
+        match call.last_execution {
+            None => context.last_execution = None,
+            Some(at) => copy(context.last_execution.get_or_insert_default(), at),
+        }
+        context.attempt = call.attempt;
+        let failed = |kind| move |message| Failure { kind, message };
+        let input = I::read(call.input).map_err(failed(FailureKind::Input))?;
+        // SAFETY: `F` has no size (`handler_v1` asserts it) and is inhabited (`handler_v1` was given one), so reading
+        // one from a dangling, aligned pointer reads nothing and makes a valid value.
+        let handler = unsafe { NonNull::<F>::dangling().as_ptr().read() };
+        let result = handler(input, context).map_err(|error| failed(FailureKind::Error)(chain(error.as_ref())))?;
+        result.write(output).map_err(failed(FailureKind::Output))?;
+        Ok(Answer::Output)
+    }
+
+    fn save_env(&mut self, env: &mut Vec<u8>) -> std::result::Result<(), String> {
+        json::write(&self.context.env, env)
+    }
+
+    fn load_env(&mut self, env: &[u8]) -> std::result::Result<(), String> {
+        self.context.env = match env {
+            [] => E::default(),
+            env => json::read(env)?,
+        };
+        Ok(())
+    }
+}
+
+/// A callee, and what it lends to the host between calls.
+struct Instance<C> {
+    callee: C,
     /// False from a failure until an env is loaded: the failed call may have changed any part of it.
     env_holds: bool,
     /// What `call` lends.
@@ -56,140 +165,101 @@ struct Instance<E> {
     error: String,
 }
 
-/// How a call fails: its code, and the text for the reply.
-type Failed = (Code, String);
-
-impl<E> Instance<E> {
+impl<C> Instance<C> {
     /// Runs a step, catches its panic, and lends what it left in one of the buffers.
-    fn run(
-        &mut self,
-        reply: &mut Bytes,
-        lend: fn(&Self) -> &[u8],
-        step: impl FnOnce(&mut Self) -> std::result::Result<(), Failed>,
-    ) -> Code {
+    fn run(&mut self, reply: &mut Bytes, step: impl FnOnce(&mut Self) -> std::result::Result<Bytes, Failure>) -> Code {
         match catch(|| step(self)) {
-            Ok(()) => {
-                *reply = Bytes::lend(lend(self));
+            Ok(lent) => {
+                *reply = lent;
                 OK
             }
-            Err((code, text)) => {
+            Err(failure) => {
                 self.env_holds = false;
-                self.error = text;
+                self.error = failure.message;
                 *reply = Bytes::lend(self.error.as_bytes());
-                code
+                failure.kind.code()
             }
         }
     }
 }
 
-unsafe extern "C" fn open<E: Env>(about: *const OpenV1, reply: *mut Bytes) -> *mut OpaqueV1 {
+unsafe extern "C" fn open<C: Callee>(about: *const OpenV1, reply: *mut Bytes) -> *mut OpaqueV1 {
     // SAFETY: the host lends both for the duration of this call.
     let (about, reply) = unsafe { (&*about, &mut *reply) };
     report_panics();
     log_to(about.host);
     // SAFETY: the host lends every text of `about` for the duration of this call, and it is UTF-8.
-    let text = |bytes: Bytes| unsafe { bytes.borrow_text() }.to_owned();
+    let text = |bytes: Bytes| unsafe { bytes.borrow_text() };
+    let about = About {
+        host: text(about.store_host),
+        port: about.store_port,
+        input_key: text(about.input_key),
+        output_key: text(about.output_key),
+        function_getmtime: about.function_getmtime,
+        plugin_dir: Path::new(text(about.plugin_dir)),
+    };
     let opened = catch(|| {
-        Ok(Box::new(Instance {
-            context: Context {
-                host: text(about.store_host),
-                port: about.store_port,
-                input_key: text(about.input_key),
-                output_key: text(about.output_key),
-                function_getmtime: about.function_getmtime,
-                last_execution: None,
-                event_id: String::new(),
-                attempt: 1,
-                plugin_dir: PathBuf::from(text(about.plugin_dir)),
-                env: E::default(),
-            },
-            env_holds: true,
-            output: Vec::new(),
-            env: Vec::new(),
-            error: String::new(),
-        }))
+        let callee = C::open(&about).map_err(|message| Failure { kind: FailureKind::Error, message })?;
+        let (output, env, error) = (Vec::new(), Vec::new(), String::new());
+        Ok(Box::new(Instance { callee, env_holds: true, output, env, error }))
     });
     match opened {
         Ok(instance) => Box::into_raw(instance).cast::<OpaqueV1>(),
-        Err((_, message)) => {
+        Err(failure) => {
             // There is no instance that could own the text; a failed `open` is rare enough to give it away.
-            *reply = Bytes::lend(message.leak().as_bytes());
+            *reply = Bytes::lend(failure.message.leak().as_bytes());
             ptr::null_mut()
         }
     }
 }
 
-unsafe extern "C" fn call<F, I, E, O>(instance: *mut OpaqueV1, event: *const EventV1, reply: *mut Bytes) -> Code
-where
-    F: Fn(I, &mut Context<E>) -> Result<O> + Copy + 'static,
-    I: Input,
-    E: Env,
-    O: Output,
-{
-    // SAFETY: `instance` came from `open::<E>` of the same `HandlerV1`, is not closed, and the host uses it
+unsafe extern "C" fn call<C: Callee>(instance: *mut OpaqueV1, event: *const EventV1, reply: *mut Bytes) -> Code {
+    // SAFETY: `instance` came from `open::<C>` of the same `HandlerV1`, is not closed, and the host uses it
     // from one thread at a time; event and reply are lent for the duration of this call.
-    let (instance, event, reply) = unsafe { (&mut *instance.cast::<Instance<E>>(), &*event, &mut *reply) };
-    // SAFETY: `F` has no size (`handler_v1` asserts it) and is inhabited (`handler_v1` was given one), so reading one
-    // from a dangling, aligned pointer reads nothing and makes a valid value.
-    let handler = unsafe { NonNull::<F>::dangling().as_ptr().read() };
+    let (instance, event, reply) = unsafe { (&mut *instance.cast::<Instance<C>>(), &*event, &mut *reply) };
     // SAFETY: all three are lent for the duration of this call, and the texts are UTF-8.
     let (input, event_id, last_execution) =
         unsafe { (event.input.borrow(), event.event_id.borrow_text(), event.last_execution.borrow_text()) };
-    instance.run(
-        reply,
-        |instance| &instance.output,
-        |instance| {
-            if !instance.env_holds {
-                return Err((BAD_ENV, "the last call failed and no env was loaded since".to_owned()));
-            }
-            let context = &mut instance.context;
-            copy(&mut context.event_id, event_id);
-            match event.last_execution.data.is_null() {
-                true => context.last_execution = None,
-                false => copy(context.last_execution.get_or_insert_default(), last_execution),
-            }
-            context.attempt = event.attempt;
-            let input = I::read(input).map_err(|message| (BAD_INPUT, message))?;
-            let output = handler(input, context).map_err(|error| (FAILED, chain(error.as_ref())))?;
-            instance.output.clear();
-            output.write(&mut instance.output).map_err(|message| (BAD_OUTPUT, message))
-        },
-    )
+    let last_execution = (!event.last_execution.data.is_null()).then_some(last_execution);
+    let call = Call { input, event_id, last_execution, attempt: event.attempt };
+    instance.run(reply, |instance| {
+        if !instance.env_holds {
+            let message = "the last call failed and no env was loaded since".to_owned();
+            return Err(Failure { kind: FailureKind::Env, message });
+        }
+        instance.output.clear();
+        Ok(match instance.callee.call(&call, &mut instance.output)? {
+            Answer::Output => Bytes::lend(&instance.output),
+            Answer::Nothing => Bytes::NONE,
+        })
+    })
 }
 
-unsafe extern "C" fn save_env<E: Env>(instance: *mut OpaqueV1, reply: *mut Bytes) -> Code {
+unsafe extern "C" fn save_env<C: Callee>(instance: *mut OpaqueV1, reply: *mut Bytes) -> Code {
     // SAFETY: as in `call`.
-    let (instance, reply) = unsafe { (&mut *instance.cast::<Instance<E>>(), &mut *reply) };
-    instance.run(
-        reply,
-        |instance| &instance.env,
-        |instance| {
-            instance.env.clear();
-            json::write(&instance.context.env, &mut instance.env).map_err(|message| (BAD_ENV, message))
-        },
-    )
+    let (instance, reply) = unsafe { (&mut *instance.cast::<Instance<C>>(), &mut *reply) };
+    instance.run(reply, |instance| {
+        instance.env.clear();
+        let saved = instance.callee.save_env(&mut instance.env);
+        saved.map_err(|message| Failure { kind: FailureKind::Env, message })?;
+        Ok(Bytes::lend(&instance.env))
+    })
 }
 
-unsafe extern "C" fn load_env<E: Env>(instance: *mut OpaqueV1, env: Bytes, reply: *mut Bytes) -> Code {
+unsafe extern "C" fn load_env<C: Callee>(instance: *mut OpaqueV1, env: Bytes, reply: *mut Bytes) -> Code {
     // SAFETY: as in `call`; the env is lent for the duration of this call.
-    let (instance, env, reply) = unsafe { (&mut *instance.cast::<Instance<E>>(), env.borrow(), &mut *reply) };
-    instance.run(
-        reply,
-        |_| &[],
-        |instance| {
-            instance.context.env = match env {
-                [] => E::default(),
-                env => json::read(env).map_err(|message| (BAD_ENV, message))?,
-            };
-            instance.env_holds = true;
-            Ok(())
-        },
-    )
+    let (instance, env, reply) = unsafe { (&mut *instance.cast::<Instance<C>>(), env.borrow(), &mut *reply) };
+    instance.run(reply, |instance| {
+        let loaded = instance.callee.load_env(env);
+        loaded.map_err(|message| Failure { kind: FailureKind::Env, message })?;
+        instance.env_holds = true;
+        Ok(Bytes::NONE)
+    })
 }
 
-unsafe extern "C" fn close<E>(instance: *mut OpaqueV1) {
-    // SAFETY: the pointer came from `Box::into_raw` in `open`, with the same `E`, and the host gives it up here.
-    let instance = unsafe { Box::from_raw(instance.cast::<Instance<E>>()) };
+unsafe extern "C" fn close<C>(instance: *mut OpaqueV1) {
+    // SAFETY: the pointer came from `Box::into_raw` in `open`, with the same `C`, and the host gives it up here.
+    let instance = unsafe { Box::from_raw(instance.cast::<Instance<C>>()) };
     // A destructor of the author's may panic; nobody is left to tell.
     catch(|| {
         drop(instance);
@@ -224,14 +294,14 @@ thread_local! {
 }
 
 /// Runs a step; a panic becomes a failure that says what and where.
-fn catch<T>(step: impl FnOnce() -> std::result::Result<T, Failed>) -> std::result::Result<T, Failed> {
+fn catch<T>(step: impl FnOnce() -> std::result::Result<T, Failure>) -> std::result::Result<T, Failure> {
     let result = CALLING.with(|calling| {
         calling.set(true);
         let result = panic::catch_unwind(AssertUnwindSafe(step));
         calling.set(false);
         result
     });
-    result.unwrap_or_else(|payload| Err((PANICKED, panic_text(payload))))
+    result.unwrap_or_else(|payload| Err(Failure { kind: FailureKind::Panic, message: panic_text(payload) }))
 }
 
 fn panic_text(payload: Box<dyn Any + Send>) -> String {

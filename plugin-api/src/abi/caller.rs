@@ -8,7 +8,7 @@ use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
 
 use super::{
-    BAD_ENV, BAD_INPUT, BAD_OUTPUT, Bytes, Code, EventV1, HandlerV1, HostV1, OK, OpaqueV1, OpenV1, PANICKED,
+    BAD_ENV, BAD_INPUT, BAD_OUTPUT, Bytes, Code, EventV1, FAILED, HandlerV1, HostV1, OK, OpaqueV1, OpenV1, PANICKED,
     RustLayoutV1,
 };
 
@@ -192,12 +192,12 @@ impl Handler {
 }
 
 impl Instance {
-    /// Calls the handler; the output is lent until the next call.
+    /// Calls the handler; the output is lent until the next call. None: nothing is to be written.
     ///
     /// # Errors
     ///
     /// A failed call has no output and leaves no env, see [`Instance`].
-    pub fn call(&mut self, call: &Call<'_>) -> Result<&[u8], Failure> {
+    pub fn call(&mut self, call: &Call<'_>) -> Result<Option<&[u8]>, Failure> {
         let event = EventV1 {
             input: Bytes::lend(call.input),
             event_id: Bytes::lend(call.event_id.as_bytes()),
@@ -215,7 +215,7 @@ impl Instance {
     /// Names the field that JSON can't hold; the env is gone then, as after a failed call.
     pub fn save_env(&mut self) -> Result<&[u8], Failure> {
         // SAFETY: the instance is open, on its own thread.
-        self.reply(|table, opaque, reply| unsafe { (table.save_env)(opaque, reply) })
+        self.reply(|table, opaque, reply| unsafe { (table.save_env)(opaque, reply) }).map(Option::unwrap_or_default)
     }
 
     /// Replaces the env by one that was saved; no bytes mean a fresh one.
@@ -231,12 +231,13 @@ impl Instance {
     fn reply(
         &mut self,
         function: impl FnOnce(&HandlerV1, *mut OpaqueV1, *mut Bytes) -> Code,
-    ) -> Result<&[u8], Failure> {
+    ) -> Result<Option<&[u8]>, Failure> {
         let mut reply = Bytes::NONE;
         match function(self.table, self.opaque, &raw mut reply) {
+            OK if reply.data.is_null() => Ok(None),
             // SAFETY: the plugin keeps a reply until the same function is called again on this instance, and `self`
             // stays borrowed for as long as the reply does.
-            OK => Ok(unsafe { reply.borrow() }),
+            OK => Ok(Some(unsafe { reply.borrow() })),
             code => Err(failure(code, reply)),
         }
     }
@@ -264,6 +265,17 @@ fn failure(code: Code, reply: Bytes) -> Failure {
 }
 
 impl FailureKind {
+    /// How it crosses the border.
+    pub(super) fn code(self) -> Code {
+        match self {
+            FailureKind::Input => BAD_INPUT,
+            FailureKind::Error => FAILED,
+            FailureKind::Panic => PANICKED,
+            FailureKind::Output => BAD_OUTPUT,
+            FailureKind::Env => BAD_ENV,
+        }
+    }
+
     /// The word that logs and status use.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -24,6 +24,16 @@ pub struct Manifest {
     pub target: String,
     /// The names of its handlers.
     pub handlers: Vec<String>,
+    /// The ending of the files that it loads (`.py`), where it embeds another language. Handlers are then named by what
+    /// it loads, and the first of `handlers` is the symbol that stands for each of them; `plugin_dir` is a folder named
+    /// `MODULE.FUNCTION`, with the module and what lies beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loads: Option<String>,
+    /// Libraries of which it needs one, whichever the system has first in this order. It is opened before the plugin and
+    /// for all to see (`RTLD_GLOBAL`): the plugin's own undefined symbols, and those of extensions that the other
+    /// language loads, are found in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<String>,
 }
 
 /// The total length of some parts, in bytes.
@@ -191,6 +201,11 @@ macro_rules! export {
         $crate::export!(@handler $first);
         $($crate::export!(@handler $more);)*
 
+        $crate::export!(@manifest
+            "\"handlers\":[\"", stringify!($first), "\"", $(",\"", stringify!($more), "\"",)* "]"
+        );
+    };
+    (@manifest $($part:expr),*) => {
         const _: () = {
             const PARTS: &[&str] = &[
                 "{\"abi\":1,\"plugin_api\":\"", $crate::VERSION,
@@ -198,9 +213,7 @@ macro_rules! export {
                 "\",\"version\":\"", env!("CARGO_PKG_VERSION"),
                 "\",\"rustc\":\"", $crate::RUSTC,
                 "\",\"target\":\"", $crate::TARGET,
-                "\",\"handlers\":[\"", stringify!($first), "\"",
-                $(",\"", stringify!($more), "\"",)*
-                "]}",
+                "\",", $($part,)* "}",
             ];
             #[used]
             #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__plugin"))]
@@ -214,5 +227,24 @@ macro_rules! export {
             #[unsafe(export_name = stringify!($handler))]
             static HANDLER: $crate::abi::HandlerV1 = $crate::abi::handler_v1(&$handler);
         };
+    };
+}
+
+/// Makes a [`Callee`](crate::abi::Callee) the plugin that loads files of another language.
+///
+/// `embed!(Python as python, loads ".py", libraries ["libpython3.14.so.1.0"])`: the type, the name of the symbol, the
+/// ending of the files, and the libraries of which one must be opened before, as [`Manifest`] says.
+#[macro_export]
+macro_rules! embed {
+    ($callee:ty as $symbol:ident, loads $suffix:literal, libraries [$first:literal $(, $more:literal)* $(,)?]) => {
+        const _: () = {
+            const _: () = $crate::abi::refuse_taken_name(stringify!($symbol));
+            #[unsafe(export_name = stringify!($symbol))]
+            static HANDLER: $crate::abi::HandlerV1 = $crate::abi::callee_v1::<$callee>();
+        };
+        $crate::export!(@manifest
+            "\"handlers\":[\"", stringify!($symbol), "\"],\"loads\":\"", $suffix,
+            "\",\"libraries\":[\"", $first, "\"", $(",\"", $more, "\"",)* "]"
+        );
     };
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::plugin::{is_zip_name, signature_of};
+use crate::plugin::{HandlerName, Module, ZIP_MAX_BYTES, is_module_name, is_zip_name, signature_of};
 
 /// A file to pack.
 pub(super) struct File {
@@ -20,7 +20,11 @@ pub(super) struct File {
 impl File {
     /// Whether it is something that a host looks for.
     pub(super) fn is_plugin(&self) -> bool {
-        self.is_library() || (!self.name.contains('/') && is_zip_name(Path::new(&self.name)))
+        self.is_library() || self.is_module() || (!self.name.contains('/') && is_zip_name(Path::new(&self.name)))
+    }
+
+    pub(super) fn is_module(&self) -> bool {
+        !self.name.contains('/') && is_module_name(Path::new(&self.name))
     }
 
     pub(super) fn is_library(&self) -> bool {
@@ -28,7 +32,8 @@ impl File {
     }
 }
 
-/// The files that the paths mean, by name: of a folder all that it holds, of a file also the signature beside it.
+/// The files that the paths mean, by name: of a folder all that it holds, of a file also the signature beside it, of a
+/// module what it imports from its folder.
 ///
 /// # Errors
 ///
@@ -46,9 +51,26 @@ pub(super) fn collect(paths: &[PathBuf]) -> Result<Vec<File>> {
             if signature.is_file() && !paths.iter().any(|path| is_same(path, &signature)) {
                 add_file(&mut files, &signature, format!("{name}.minisig"))?;
             }
+            if is_module_name(path) {
+                add_imports(&mut files, path, paths)?;
+            }
         }
     }
     Ok(files.into_values().collect())
+}
+
+/// What a module imports is packed once, whoever else imports or names it.
+fn add_imports(files: &mut BTreeMap<String, File>, module: &Path, paths: &[PathBuf]) -> Result<()> {
+    let bytes = fs::read(module).with_context(|| format!("can't read {}", module.display()))?;
+    let handler = HandlerName { library: None, symbol: "handler".to_owned() };
+    for import in Module::of(module, &handler).imports(module, &bytes, ZIP_MAX_BYTES)? {
+        let name = text(&import.path, import.name.to_str())?;
+        let is_there = files.get(name).is_some_and(|file| is_same(&file.source, &import.path));
+        if !is_there && !paths.iter().any(|path| is_same(path, &import.path)) {
+            add_file(files, &import.path, name.to_owned())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether two paths lead to the same file.
@@ -64,6 +86,8 @@ fn add_folder(files: &mut BTreeMap<String, File>, folder: &Path, prefix: &str) -
         match name {
             // What a ConfigMap volume keeps beside its files.
             hidden if hidden.starts_with("..") => {}
+            // What Python leaves there.
+            "__pycache__" => {}
             name if path.is_dir() && !is_link => add_folder(files, &path, &format!("{prefix}{name}/"))?,
             _ if path.is_dir() => bail!("{} is a link to a folder: name the folder itself", path.display()),
             name => add_file(files, &path, format!("{prefix}{name}"))?,
