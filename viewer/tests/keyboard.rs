@@ -46,6 +46,22 @@ fn every_value_is_named_with_level_and_age() {
 }
 
 #[test]
+fn what_a_host_set_aside_and_restarted_is_named_with_reasons() {
+    let mut window = open(4);
+    for words in ["set aside", "restart"] {
+        assert!(window.query_all_by_label_contains(words).next().is_none(), "{words}");
+    }
+    let status = json!({"state": "running", "dead": 2, "restarts": {"sigsegv": 6, "timeout": 1}});
+    look(&mut window.state_mut().state, viewer::state::Key::Status, &status, 1.0);
+    window.run_steps(3);
+    window.get_by_label("7 restarts: sigsegv 6, timeout 1");
+    window.get_by_label_contains("2 set aside: ");
+    window.get_by_label_contains("2 set aside: ").hover();
+    window.run_steps(30);
+    assert!(window.query_all_by_label_contains("plugin-host dead list").count() > 1);
+}
+
+#[test]
 fn digits_lead_to_the_pages() {
     let mut window = open(4);
     for (key, view) in [Key::Num4, Key::Num3, Key::Num2, Key::Num1].into_iter().zip(View::ALL.into_iter().rev()) {

@@ -125,11 +125,20 @@ fn what_is_wrong() {
         let status = json!({"state": "env-unreadable", "reason": "env of {out}:env isn't the handler's", "calls": 3});
         look(state, Key::Status, &status, 1.0);
     });
+    let crashing = with(watching(2, 60), |state| {
+        let status = json!({
+            "state": "restarting", "reason": "the worker has ended and is started again: signal 11 (SIGSEGV)",
+            "handler": "handler", "plugin": {"name": "metrics", "version": "0.1.0"}, "calls": 12345, "failures": 9,
+            "dead": 2, "restarts": {"sigsegv": 6, "timeout": 1}, "last_call_us": 31.2,
+        });
+        look(state, Key::Status, &status, 1.0);
+    });
     draw([
         ("needs-you".to_owned(), denied, at(2.0), Look::default()),
         ("retrying".to_owned(), refused, at(2.0), Look::default()),
         ("not-json".to_owned(), not_json, at(2.0), Look::default()),
         ("host-not-running".to_owned(), host, at(2.0), Look::default()),
+        ("host-crashing".to_owned(), crashing, at(2.0), Look::default()),
     ]);
 }
 

@@ -4,7 +4,7 @@ use eframe::egui::{self, RichText, vec2};
 
 use super::theme::Colors;
 use super::{Time, sign, theme};
-use crate::model::Level;
+use crate::model::{HostStatus, Level};
 use crate::state::{Action, Phase, Progress, State, View};
 
 /// The most of a sentence that is shown here; the whole stands on the page Connection.
@@ -14,7 +14,8 @@ const LONGEST: usize = 220;
 pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Action>) {
     let colors = Colors::of(ui, state.settings.palette);
     let notice = state.notice(time.now).map(|words| (Level::Normal, words.to_owned()));
-    let lines: Vec<(Level, String)> = fault(state).into_iter().chain(host(state)).chain(notice).collect();
+    let host = state.shown().host.as_ref().and_then(HostStatus::not_running);
+    let lines: Vec<(Level, String)> = fault(state).into_iter().chain(host).chain(notice).collect();
     if lines.is_empty() {
         return;
     }
@@ -45,13 +46,6 @@ fn fault(state: &State) -> Option<(Level, String)> {
         Progress::Failed { why, .. } => Some((level, why)),
         _ => None,
     })
-}
-
-/// A host that says of itself that it isn't running.
-fn host(state: &State) -> Option<(Level, String)> {
-    let host = state.shown().host.as_ref()?;
-    let reason = host.reason.as_ref()?;
-    Some((Level::Warning, format!("The host is {}: {reason}", host.state)))
 }
 
 fn shortened(words: &str) -> String {

@@ -146,7 +146,28 @@ fn plugin(ui: &mut egui::Ui, host: &HostStatus, colors: &Colors) {
             ui.label(failures.color(colors.weak));
         }
     }
+    if host.dead > 0 {
+        let hint = "events that were set aside since the host's start; plugin-host dead list shows them";
+        noted(ui, &format!("{} set aside", host.dead), hint, colors);
+    }
+    match host.all_restarts() {
+        0 => {}
+        1 => noted(ui, "1 restart", &host.restarts_by_reason(), colors),
+        restarts => noted(ui, &format!("{restarts} restarts"), &host.restarts_by_reason(), colors),
+    }
     if let Some(took) = host.last_call_us {
         ui.label(RichText::new(format!("{took:.0} µs a call")).color(colors.weak));
     }
+}
+
+/// Words with a warning's sign, and what is behind them.
+fn noted(ui: &mut egui::Ui, words: &str, hint: &str, colors: &Colors) {
+    let response = ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = 2.0;
+        let (rect, _) = ui.allocate_exact_size(vec2(16.0, 16.0), egui::Sense::hover());
+        sign::level(ui.painter(), rect.center(), 6.0, Level::Warning, colors.level(Level::Warning));
+        ui.label(RichText::new(words).color(colors.text))
+    });
+    response.inner.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{words}: {hint}")));
+    response.inner.on_hover_text(hint);
 }
