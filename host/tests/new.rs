@@ -19,6 +19,7 @@ fn a_new_crate_builds_passes_clippy_and_its_tests_and_is_called() {
     let folder = tempfile::tempdir().unwrap();
     let output = new(folder.path(), &["mean-of-values", "--plugin-api", root().to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("\n$ cd mean-of-values\n$ plugin-host dev "), "{}", text(&output.stdout));
     let made = folder.path().join("mean-of-values");
     fs::copy(root().join("Cargo.lock"), made.join("Cargo.lock")).unwrap();
     let target = Path::new(env!("CARGO_BIN_EXE_plugin-host")).parent().unwrap().parent().unwrap();

@@ -39,11 +39,7 @@ pub fn new(arguments: Arguments) -> Result<ExitCode> {
     match Crate::of(arguments, &here) {
         Ok(made) => {
             made.write().with_context(|| format!("can't write the crate {}", made.name))?;
-            println!(
-                "{} is a plugin's crate. Next:\n\n{}",
-                made.name,
-                made.next_commands(&format!("cd {}", made.name))
-            );
+            print!("{0} is a plugin's crate. Next:\n\n$ cd {0}\n{1}", made.name, made.next_commands());
             Ok(ExitCode::SUCCESS)
         }
         Err(fault) => {
@@ -115,17 +111,15 @@ impl Crate {
             "# {}\n\nThe mean of all values so far: a plugin for plugin-host. `src/lib.rs` is all of it, `inputs.jsonl` are \
              inputs to try it with.\n\n```console\n{}```\n",
             self.name,
-            self.next_commands(
-                "plugin-host dev        # builds it, runs it on inputs.jsonl, takes up each change of it"
-            )
+            self.next_commands()
         )
     }
 
-    /// Three commands.
-    fn next_commands(&self, first: &str) -> String {
+    /// What shows it at work, tests it, and ships it.
+    fn next_commands(&self) -> String {
         let library = format!("{}{}{}", env::consts::DLL_PREFIX, self.name.replace('-', "_"), env::consts::DLL_SUFFIX);
         format!(
-            "$ {first}\n$ cargo test\n\
+            "$ plugin-host dev     # runs it on inputs.jsonl, and takes up each change of the source\n$ cargo test\n\
              $ cargo build --release && plugin-host invoke target/release/{library} --input inputs.jsonl\n"
         )
     }
