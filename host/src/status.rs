@@ -261,10 +261,15 @@ impl Board {
 
     /// The store can't be used now; told to whoever asks, and to the log where it is news.
     pub(crate) fn unavailable(&self, error: &store::Error) {
-        self.lock().figures.store_errors += 1;
+        self.store_failed();
         if self.enter(State::StoreUnavailable, Some(error.to_string())) != State::StoreUnavailable {
             tracing::warn!("not ready: {error}");
         }
+    }
+
+    /// An operation of the store has failed.
+    pub(crate) fn store_failed(&self) {
+        self.lock().figures.store_errors += 1;
     }
 
     /// A thread holds so many keys and envs now, and held so many `before`.

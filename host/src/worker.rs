@@ -322,6 +322,7 @@ impl Worker {
     }
 
     fn unavailable(&mut self, error: &store::Error) {
+        self.board.store_failed();
         self.enter(State::StoreUnavailable, Some(error.to_string()));
     }
 

@@ -51,6 +51,9 @@ fn a_redis_that_is_away_costs_little_time() {
     wait_for_sum(&redis, 1.0);
     redis.server.stop();
     host.wait_until_not_ready();
+    let (_, metrics) = host.get("/metrics").unwrap();
+    let errors = metrics.lines().find_map(|line| line.strip_prefix("plugin_host_store_errors_total "));
+    assert!(errors.unwrap().parse::<u64>().unwrap() > 0, "{metrics}");
     let share = share_of_a_core(&host, 5);
     assert!(share <= 0.02, "{share} of a core");
     redis.server.restart();
