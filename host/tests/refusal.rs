@@ -166,7 +166,7 @@ fn a_symbol_that_is_no_handler_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = r#"{"abi":1,"name":"x","version":"1","target":"t","handlers":["handler","absent"]}"#;
     let library = with_manifest(&folder, manifest);
-    for (handler, said) in [("handler", "bytes where version 1 has"), ("absent", "undefined symbol")] {
+    for (handler, said) in [("handler", "its handler \"handler\" can't be used"), ("absent", "undefined symbol")] {
         let invoked = support::invoke(&library, handler, b"{}");
         assert_eq!(invoked.status.code(), Some(1));
         assert!(text(&invoked.stderr).contains(said), "{}", text(&invoked.stderr));
