@@ -1,4 +1,5 @@
-//! What the host tells of itself as Prometheus reads it: the same facts as [`Status`](crate::status::Status), in the OpenMetrics text format.
+//! What the host tells of itself as Prometheus reads it: the same facts as [`Status`](crate::status::Status), in the
+//! OpenMetrics text format.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
