@@ -1,7 +1,5 @@
 //! What a handler can do to its process.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 
 use super::support::redis::Redis;
@@ -184,18 +182,15 @@ fn inputs_results_and_envs_have_bounds() {
     assert!(dead[2].reason.contains("ENV_MAX_BYTES, 10"), "{dead:?}");
 }
 
-/// The bound on how soon work goes on is generous here, since other tests run beside; it is measured by `make
-/// bench-recovery`.
+/// How soon is measured by `bench/compare crash`.
 #[test]
-fn work_goes_on_soon_after_a_crash() {
+fn work_goes_on_in_another_process_after_a_crash() {
     let redis = Redis::start();
     let host = host(&redis, &[]);
     host.wait_until_ready();
     let before = host.worker();
-    let begun = Instant::now();
     redis.write(r#"{"add": 1, "then": "segfault", "until": 2}"#);
     assert_eq!(wait_for_sum(&redis, 1.0)["attempt"], 2);
-    assert!(begun.elapsed() < Duration::from_secs(5));
     assert_ne!(host.worker(), before);
 }
 
