@@ -144,11 +144,13 @@ pub fn pattern(url: &str) -> Result<()> {
                 let sequence = sequences.entry(key.clone()).or_default();
                 let mut commit = script.key(format!("out:{name}"));
                 commit.key(format!("{{out:{name}}}:env")).key(format!("{{out:{name}}}:history"));
-                commit.arg(*sequence).arg(*sequence + 1).arg(12).arg("last_event").arg(key).arg("handler").arg("bare");
+                // Ten texts are the fields of the env.
+                commit.arg(*sequence).arg(*sequence + 1).arg(12).arg(10);
+                commit.arg("last_event").arg(key).arg("handler").arg("bare");
                 commit.arg("plugin_version").arg("1").arg("saved_at").arg("now").arg("env").arg("1").arg(1);
                 // A result is about a third of its input.
                 let input = input.unwrap_or_default();
-                commit.arg(&input[..input.len() / 3]).arg("").arg("").arg("");
+                commit.arg(&input[..input.len() / 3]).arg("").arg("").arg("").arg("");
                 commits.invoke_script(&commit);
                 *sequence += 1;
             }
