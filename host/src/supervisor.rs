@@ -221,7 +221,11 @@ impl Supervisor {
                 let refusal = self.snapshot.status.reason.take().unwrap_or_default();
                 (Ending::Refused.as_str(), refusal)
             }
-            Some(planned) => (planned.as_str(), format!("it was replaced ({})", planned.as_str())),
+            Some(planned) => {
+                // Nothing is under way after an end in order: a call may have ended the process all the same.
+                self.failed(left, "crash", &format!("the call ended the process: {words}"));
+                (planned.as_str(), format!("it was replaced ({})", planned.as_str()))
+            }
             None => {
                 let what = if left.is_empty() { "the process ended" } else { "the call ended the process" };
                 let reason = format!("{what}: {words}");

@@ -5,7 +5,6 @@
 mod support;
 
 use std::ops::RangeInclusive;
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
@@ -142,22 +141,17 @@ fn entries_whose_commit_was_lost_with_the_master_come_again_and_count_once() {
     append(set.first(), 1..=250);
     wait_for_sum(&neighbour, 250);
     // The replica gets the next entries, and not that they were called.
-    signal(&host, "STOP");
+    host.signal("STOP");
     append(set.first(), 251..=500);
     wait_for_copy(set.first());
     set.second().run::<()>(&["CONFIG", "SET", "masterauth", "another"]);
     set.first().run::<i64>(&["CLIENT", "KILL", "TYPE", "replica"]);
-    signal(&host, "CONT");
+    host.signal("CONT");
     wait_for_sum(&neighbour, 500);
     set.first().kill();
     append(set.second(), 501..=600);
     wait_for_sum(&neighbour, 600);
     assert!(host.stop().success());
-}
-
-fn signal(host: &Host, name: &str) {
-    let sent = Command::new("kill").args([&format!("-{name}"), &host.pid().to_string()]).status().unwrap();
-    assert!(sent.success());
 }
 
 #[test]

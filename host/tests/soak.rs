@@ -4,14 +4,13 @@
 
 mod support;
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::Rng;
 use proptest::test_runner::TestRng;
 use serde_json::{Value, json};
 use support::redis::Redis;
-use support::{Host, plugin, wait_at_most};
+use support::{Host, plugin, signal, wait_at_most};
 
 /// How often events are appended.
 const TICK: Duration = Duration::from_millis(100);
@@ -57,10 +56,6 @@ fn fault(number: u32, redis: &Redis, host: &Host) -> Option<Value> {
         }
     }
     None
-}
-
-fn signal(name: &str, pid: u32) {
-    Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).output().unwrap();
 }
 
 #[test]

@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::process::Command;
 use std::time::Duration;
 
 use proptest::prelude::Rng;
@@ -135,7 +134,7 @@ fn entries_that_were_claimed_by_another_consumer_are_counted_by_that_one_alone()
     slow.wait_until_ready();
     redis.append([json!({"add": 1, "then": "sleep"}).to_string()]);
     slow.wait_for_log("falling asleep");
-    signal(&slow, "STOP");
+    slow.signal("STOP");
     redis.append((2..=4).map(add));
     let other = consumer(&redis, "sum", &[("STREAM_CONSUMER", "other"), ("STREAM_CLAIM_IDLE", "0.2")]);
     let counted = |key: &str| -> u64 {
@@ -143,7 +142,7 @@ fn entries_that_were_claimed_by_another_consumer_are_counted_by_that_one_alone()
         serde_json::from_str::<Value>(&env).map_or(0, |env| env["sum"].as_f64().unwrap() as u64)
     };
     wait_for("the other's count", || (counted("{out}:env:other") == 10).then_some(()));
-    signal(&slow, "CONT");
+    slow.signal("CONT");
     slow.wait_for_log("other consumers have claimed entries");
     redis.append([add(100)]);
     let total = || counted("{out}:env:other") + counted("{out}:env");
@@ -231,10 +230,4 @@ fn wrong_settings_are_told_together() {
     for part in ["a SQLite file has no streams", "STREAM_BATCH", "REDIS_OUTPUT_STREAM", "MAX_ATTEMPTS"] {
         assert!(said.contains(part), "{said}");
     }
-}
-
-/// Sends a signal to both processes of a host.
-fn signal(host: &Host, name: &str) {
-    let pids = [host.worker(), host.pid()].map(|pid| pid.to_string());
-    assert!(Command::new("kill").arg(format!("-{name}")).args(pids).status().unwrap().success());
 }

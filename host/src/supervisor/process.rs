@@ -94,7 +94,7 @@ impl Process {
                 line.clear();
             }
         });
-        let pid = crate::control::pid_of(child.id()).context("a process without number")?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without number")?;
         let (loaded, gone, ending, asked, is_over) = (false, false, None, false, false);
         Ok(Process { pid, number, loaded, gone, ending, asked, is_over, reader, socket })
     }

@@ -17,7 +17,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use support::redis::Redis;
-use support::{Host, plugin, wait_for};
+use support::{Host, plugin, signal, wait_for};
 
 /// How an entry of `{out}:dead` reads.
 #[derive(Debug, PartialEq)]
@@ -55,11 +55,6 @@ fn dead(redis: &Redis) -> Vec<Dead> {
 
 fn wait_for_dead(redis: &Redis, count: usize) -> Vec<Dead> {
     wait_for(&format!("{count} events that were set aside"), || Some(dead(redis)).filter(|dead| dead.len() >= count))
-}
-
-fn signal(name: &str, pid: u32) {
-    // Whoever is gone already need not be killed.
-    Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).output().unwrap();
 }
 
 /// The faulty plugin with panics that end the process at once.

@@ -130,6 +130,11 @@ pub fn wait_at_most<T>(most: Duration, what: &str, mut condition: impl FnMut() -
     }
 }
 
+/// Sends a signal to a process, which may have gone already.
+pub fn signal(name: &str, pid: u32) {
+    Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).output().unwrap();
+}
+
 /// The code and body of an HTTP answer; none where nobody answers.
 pub fn get(address: &str, path: &str) -> Option<(u16, String)> {
     use std::io::{Read, Write};
@@ -251,6 +256,11 @@ impl Host {
     pub fn worker(&self) -> u32 {
         let children = format!("/proc/{0}/task/{0}/children", self.pid());
         wait_for("a worker", || std::fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok())
+    }
+
+    /// Sends a signal to both of its processes.
+    pub fn signal(&self, name: &str) {
+        [self.worker(), self.pid()].into_iter().for_each(|pid| signal(name, pid));
     }
 
     /// How it ended, if it has.
