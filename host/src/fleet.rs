@@ -15,6 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use plugin_api::abi::About;
 use store::{Cause, Keys, Store, Watch};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -59,6 +60,35 @@ pub struct Job {
     pub retries: Retries,
     /// How large inputs, results and envs may be.
     pub limits: Limits,
+}
+
+/// Opens the handler once, with a fresh env, as if the pattern were a key: one that doesn't open at all is refused before
+/// there is any key, and not key by key.
+///
+/// # Errors
+///
+/// The handler doesn't open, or what the supervisor gave can't be used.
+pub fn try_open(job: &Job, plugin: &Loaded, supervision: &Supervision) -> Result<()> {
+    let (input, output) = (job.input.with("*"), job.output.with("*"));
+    let mut slot = supervision.slot(0)?;
+    slot.enter_opening();
+    plugin.run(&job.about(plugin, &input, &output), &[])?;
+    slot.leave();
+    Ok(())
+}
+
+impl Job {
+    /// What a handler is told about a key.
+    fn about<'a>(&'a self, plugin: &'a Loaded, input_key: &'a str, output_key: &'a str) -> About<'a> {
+        About {
+            host: &self.address.0,
+            port: self.address.1,
+            input_key,
+            output_key,
+            function_getmtime: plugin.verified.modified,
+            plugin_dir: &plugin.verified.folder,
+        }
+    }
 }
 
 /// Works on the keys of a pattern.

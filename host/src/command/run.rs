@@ -176,8 +176,10 @@ async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Re
     };
     match config.pattern.take() {
         Some((input, output)) => {
+            let job = fleet_job(config, input, output);
+            fleet::try_open(&job, &plugin, &supervision)?;
             if allowed(&supervision).await {
-                fleet(config, input, output, plugin, board, supervision, stopping)?.run(arrivals).await;
+                Fleet::start(job, plugin, board, supervision, stopping)?.run(arrivals).await;
             } else {
                 drop(arrivals);
             }
@@ -230,18 +232,10 @@ fn worker(
     Ok((Worker::new(job, plugin, board, supervision, stop, |_| {})?, trigger))
 }
 
-/// The handler on all keys of a pattern.
-fn fleet(
-    config: Config,
-    input: Pattern,
-    output: Pattern,
-    plugin: Loaded,
-    board: Arc<Board>,
-    supervision: Supervision,
-    stop: watch::Receiver<bool>,
-) -> Result<Fleet> {
+/// What is done with all keys of a pattern.
+fn fleet_job(config: Config, input: Pattern, output: Pattern) -> fleet::Job {
     let store = Store::new(config.store, config.credentials);
-    let job = fleet::Job {
+    fleet::Job {
         address: (store.address().host().to_owned(), store.address().port()),
         store,
         input,
@@ -252,6 +246,5 @@ fn fleet(
         env_idle: config.env_idle,
         retries: config.retries,
         limits: config.limits,
-    };
-    Fleet::start(job, plugin, board, supervision, stop)
+    }
 }

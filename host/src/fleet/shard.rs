@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use plugin_api::abi::{About, Call, Failure, FailureKind};
+use plugin_api::abi::{Call, Failure, FailureKind};
 use store::{Commit, Committed, Dead, Keys, Saved};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -349,14 +349,7 @@ impl Shard {
     fn call_open(&self, changed: &Changed, plugin: &Loaded, attempt: u32) -> Result<Gave, Failed> {
         let progress = self.known.get(&changed.key).and_then(|known| known.progress.as_ref());
         let Some(progress) = progress else { return Err(Failed::Env("its env is not known".to_owned())) };
-        let about = About {
-            host: &self.job.address.0,
-            port: self.job.address.1,
-            input_key: &changed.key,
-            output_key: &changed.keys.output,
-            function_getmtime: plugin.verified.modified,
-            plugin_dir: &plugin.verified.folder,
-        };
+        let about = self.job.about(plugin, &changed.key, &changed.keys.output);
         let call = Call {
             input: &changed.bytes,
             event_id: &changed.event,
