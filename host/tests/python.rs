@@ -276,6 +276,31 @@ fn the_libraries_that_handlers_use_can_be_imported() {
 }
 
 #[test]
+fn texts_of_files_are_read_as_python_alone_reads_them_whatever_the_locale() {
+    if !is_there() {
+        return;
+    }
+    let modules =
+        Modules::with("def handler(i, c):\n    return [open(__file__).encoding, open(i, encoding='utf-8').read()]\n");
+    modules.write("ü.txt", "é");
+    let input = modules.folder().join("input");
+    fs::write(&input, json!(modules.folder().join("ü.txt")).to_string()).unwrap();
+    plugin("python_handler");
+    for locale in [None, Some(("LANG", "C")), Some(("LC_ALL", "of_nowhere.UTF-8")), Some(("LANG", "C.UTF-8"))] {
+        let mut command = plugin_host();
+        command.arg("invoke").arg(modules.file()).arg("--input").arg(&input).envs(locale);
+        let output = command.output().unwrap();
+        let result: Value =
+            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
+        assert_eq!(
+            (result[0].as_str().unwrap().to_lowercase().as_str(), &result[1]),
+            ("utf-8", &json!("é")),
+            "{locale:?}"
+        );
+    }
+}
+
+#[test]
 fn the_module_that_the_handlers_name_means_is_taken() {
     if !is_there() {
         return;

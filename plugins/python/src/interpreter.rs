@@ -2,16 +2,19 @@
 //!
 //! An interpreter looks for its standard library beside the program `python3` of the path, which may be another Python's
 //! than the library that was found. So it is told a program: that of its library, or that of a virtual environment of it
-//! which comes first in the path.
+//! which comes first in the path. And it is told to take texts for UTF-8 where the system names no locale, as the program
+//! `python3` does by itself.
 
 #![allow(
     unsafe_code,
-    reason = "the name is set by a function that newer interpreters may not have, so it is looked up"
+    reason = "what is told to an interpreter before its start goes to symbols that newer ones may not have, so they are looked up"
 )]
 
 use std::env;
+use std::ffi::{CStr, c_int, c_void};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
 
 use pyo3::Python;
 
@@ -21,6 +24,9 @@ pub(crate) fn start() {
     STARTED.call_once(|| {
         if let Some(program) = program() {
             name_program(&program);
+        }
+        if env::var_os("PYTHONUTF8").is_some_and(|value| value == "1") || !has_locale() {
+            take_utf8();
         }
         Python::initialize();
     });
@@ -51,15 +57,31 @@ fn environment_of(own: &Path, name: &str) -> Option<PathBuf> {
     (same && environment.join("lib").join(name).is_dir()).then_some(program)
 }
 
-fn name_program(program: &Path) {
-    let Some(program) = program.to_str() else { return };
+/// Whether the environment names a locale that the system has.
+fn has_locale() -> bool {
+    // SAFETY: the name is an empty text, for what the environment says. The interpreter does the same at its start.
+    let locale = unsafe { libc::setlocale(libc::LC_CTYPE, c"".as_ptr()) };
+    // SAFETY: what is not null is a text, valid until the next call, which nobody makes meanwhile.
+    !locale.is_null() && ![c"C", c"POSIX"].contains(&unsafe { CStr::from_ptr(locale) })
+}
+
+/// A symbol of the interpreter; none where it has no such symbol.
+fn symbol(name: &CStr) -> Option<NonNull<c_void>> {
     // SAFETY: a name and a handle that means all libraries that were opened for all to see, libpython among them.
-    let function = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"Py_SetProgramName".as_ptr()) };
-    if function.is_null() {
-        return;
+    NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
+}
+
+fn take_utf8() {
+    if let Some(mode) = symbol(c"Py_UTF8Mode") {
+        // SAFETY: in every CPython that has it, this is `int Py_UTF8Mode` (the stable ABI); none was started yet that reads it.
+        unsafe { mode.cast::<c_int>().write(1) };
     }
+}
+
+fn name_program(program: &Path) {
+    let (Some(program), Some(function)) = (program.to_str(), symbol(c"Py_SetProgramName")) else { return };
     // SAFETY: in every CPython that has it, this is `void Py_SetProgramName(const wchar_t *)` (the stable ABI).
-    let set = unsafe { std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn(*const libc::wchar_t)>(function) };
+    let set = unsafe { std::mem::transmute::<NonNull<c_void>, unsafe extern "C" fn(*const libc::wchar_t)>(function) };
     // On Linux a wchar_t is a character.
     let name: Vec<_> = program.chars().chain(['\0']).map(|letter| u32::from(letter) as libc::wchar_t).collect();
     // SAFETY: the name ends in zero and is given away, as the interpreter may keep it; none was started yet.
