@@ -7,7 +7,6 @@
 #![allow(unsafe_code, reason = "a file that is mapped has no safe form")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, compiler_fence};
@@ -82,11 +81,11 @@ pub struct Flights {
     token: String,
 }
 
-/// A key in a slot.
+/// A key in a slot and in the file's name: FNV-1a (RFC 9923), the same whichever program has written the file.
 pub fn key_number(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
+    const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    key.bytes().fold(OFFSET_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
 /// The time since this machine's start, the same for all its processes.
@@ -301,6 +300,13 @@ mod tests {
     use std::time::Duration;
 
     use super::{Flights, MOST_SLOTS, Slot, key_number, monotonic};
+
+    #[test]
+    fn a_keys_number_is_the_one_that_other_programs_give_it() {
+        // From the vectors of the algorithm's authors.
+        let numbers = [("", 0xcbf2_9ce4_8422_2325), ("a", 0xaf63_dc4c_8601_ec8c), ("foobar", 0x8594_4171_f739_67e8)];
+        numbers.iter().for_each(|(key, number)| assert_eq!(key_number(key), *number, "{key:?}"));
+    }
 
     #[test]
     fn a_call_is_seen_while_it_is_under_way() {
