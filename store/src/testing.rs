@@ -162,14 +162,22 @@ impl RedisServer {
         self.options.password.as_deref()
     }
 
-    /// A connection of its own.
+    /// A connection of its own. It is tried for until the server takes one: a server that becomes a master ends the
+    /// connections that it has, also those that have just begun.
     ///
     /// # Panics
     ///
     /// If the server takes none.
     pub fn connection(&self) -> redis::Connection {
         let client = redis::Client::open(self.url()).expect("the server's URL is one");
-        client.get_connection().expect("the server takes connections")
+        let mut told = client.get_connection();
+        eventually(|| {
+            if told.is_err() {
+                told = client.get_connection();
+            }
+            told.is_ok()
+        });
+        told.expect("the server takes connections")
     }
 
     /// Runs a command over a connection of its own.
