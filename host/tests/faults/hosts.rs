@@ -9,7 +9,7 @@ use super::support::{Host, wait_for};
 use super::{consumer, host, signal, wait_for_sum};
 
 /// Waits until one of two hosts works and the other stands by; gives them in this order.
-fn in_order(hosts: [Host; 2]) -> [Host; 2] {
+pub(super) fn in_order(hosts: [Host; 2]) -> [Host; 2] {
     hosts.iter().for_each(Host::wait_until_ready);
     let state = |host: &Host| host.status()["state"].as_str().unwrap().to_owned();
     wait_for("one that works and one that stands by", || {
@@ -91,8 +91,13 @@ fn one_that_was_stopped_for_long_cannot_commit_what_it_called_before() {
 fn one_that_stands_by_is_not_ready_while_the_store_is_away() {
     let mut redis = Redis::start();
     let [_active, standby] = in_order([host(&redis, &[]), host(&redis, &[])]);
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
     redis.server.stop();
     standby.wait_until_not_ready();
     redis.server.restart();
     standby.wait_until_ready();
+    redis.write(r#"{"add": 2}"#);
+    assert_eq!(wait_for_sum(&redis, 3.0)["calls"], 2);
+    assert_eq!(redis.history().len(), 2);
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod clock;
+mod cuts;
 mod handlers;
 mod hosts;
 mod kills;
@@ -12,7 +14,7 @@ mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -69,4 +71,33 @@ fn aborting_plugin() -> PathBuf {
         .unwrap();
     assert!(built.success());
     target.join("debug").join("libfixture_faulty.so")
+}
+
+/// A small file system of its own, unmounted with the value.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    /// None where this user may not mount one.
+    fn mount() -> Option<Disk> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(folder.path()).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Disk(folder))
+    }
+
+    /// `ro` or `rw`, once no file is written to any more.
+    fn remount(&self, how: &str) {
+        let how = format!("remount,{how}");
+        let remount = || Command::new("mount").args(["-o", &how]).arg(self.path()).output().unwrap();
+        wait_for(&how, || remount().status.success().then_some(()));
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        Command::new("umount").arg("--lazy").arg(self.0.path()).status().unwrap();
+    }
 }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::support::redis::Redis;
 use super::support::{Host, plugin, plugin_host, text};
-use super::{host, wait_for_sum};
+use super::{Disk, host, wait_for_sum};
 
 #[test]
 fn a_temporary_folder_that_is_missing_is_made() {
@@ -33,6 +33,33 @@ fn a_folder_that_cannot_be_written_to_is_named() {
         .unwrap();
     assert_eq!(said.status.code(), Some(1));
     assert!(text(&said.stderr).contains("set STATE_DIR to another folder"), "{}", text(&said.stderr));
+}
+
+#[test]
+fn a_file_system_that_is_read_only_is_named_and_another_one_is_enough() {
+    let Some(disk) = Disk::mount() else {
+        println!("skipped: this user may not mount a file system");
+        return;
+    };
+    disk.remount("ro");
+    let redis = Redis::start();
+    redis.write(r#"{"add": 1}"#);
+    let url = redis.server.url();
+    let said = plugin_host()
+        .args(["run", "--output-key", "out", "--http", "off", "--handler", "fault", "--store", &url, "--plugin"])
+        .arg(plugin("fixture_faulty"))
+        .env("TMPDIR", disk.path())
+        .output()
+        .unwrap();
+    assert_eq!(said.status.code(), Some(1));
+    let said = text(&said.stderr);
+    assert!(said.contains("set STATE_DIR to another folder") && said.contains("Read-only file system"), "{said}");
+    assert!(redis.output().is_none());
+
+    let state = tempfile::tempdir().unwrap();
+    let variables = [("TMPDIR", disk.path().to_str().unwrap()), ("STATE_DIR", state.path().to_str().unwrap())];
+    let _host = host(&redis, &variables);
+    assert_eq!(wait_for_sum(&redis, 1.0)["calls"], 1);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use store::{Address, Credentials, Keys, Store};
 
 use super::support::redis::Redis;
 use super::support::{Host, plugin, wait_for};
-use super::{consumer, host, wait_for_sum};
+use super::{Disk, consumer, host, wait_for_sum};
 
 /// How much of a core both processes of a host take while a condition is waited for.
 fn share_of_a_core(host: &Host, seconds: u64) -> f64 {
@@ -186,37 +186,20 @@ time.sleep(600)";
     });
 }
 
-/// A small file system of its own, unmounted with the value.
-struct Disk(tempfile::TempDir);
-
-impl Disk {
-    fn mount() -> Option<Disk> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(folder.path()).output();
-        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| Disk(folder))
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        Command::new("umount").arg("--lazy").arg(self.0.path()).status().unwrap();
-    }
-}
-
 #[test]
 fn a_disk_that_is_full_is_said_and_waited_for() {
     let Some(disk) = Disk::mount() else {
         println!("skipped: this user may not mount a file system");
         return;
     };
-    let path = disk.0.path().join("store.db");
+    let path = disk.path().join("store.db");
     let (store, _keys, runtime) = sqlite(&path);
     let url = format!("sqlite:{}", path.display());
     let host = Host::start(&plugin("fixture_faulty"), &[("STORE_URL", &url), ("HANDLER_FUNCTION", "fault")]);
     runtime.block_on(store.write("metrics", br#"{"add": 1}"#)).unwrap();
     wait_for("a result", || runtime.block_on(store.read("out")).ok()?);
     runtime.block_on(store.write("metrics", br#"{"add": 2, "then": "sleep"}"#)).unwrap();
-    let filling = disk.0.path().join("filling");
+    let filling = disk.path().join("filling");
     // It fails at the end of the room.
     std::fs::write(&filling, vec![1; 2 << 20]).unwrap_err();
     let reason = host.wait_until_not_ready();
@@ -256,4 +239,55 @@ fn a_redis_that_is_killed_and_loses_its_data_gets_the_env_again() {
     redis.server.restart();
     redis.write(r#"{"add": 2}"#);
     wait_for_sum(&redis, 3.0);
+}
+
+/// It answers all the while, each question with an error.
+#[test]
+fn a_redis_that_loads_its_data_is_waited_for() {
+    // 10 ms a key: more than five seconds for what is written here.
+    let arguments = ["--save", "3600 1", "--rdbcompression", "no", "--key-load-delay", "10000"];
+    let arguments = arguments.into_iter().chain(["--loading-process-events-interval-bytes", "1024"]);
+    let mut redis =
+        Redis::with(arguments.fold(RedisServer::options(), |options, argument| options.arg(argument)).start());
+    redis.pipeline((0..500).map(|key| vec!["SET".to_owned(), format!("filling:{key}"), "x".repeat(100)]));
+    let host = host(&redis, &[]);
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
+    let server = &mut redis.server;
+    std::thread::scope(|scope| {
+        let restarted = scope.spawn(|| server.restart());
+        let says_so = |(code, said): &(u16, String)| *code == 503 && said.contains("loading");
+        wait_for("a host that waits for the data", || host.get("/readyz").filter(says_so));
+        let share = share_of_a_core(&host, 2);
+        assert!(share <= 0.02, "{share} of a core");
+        assert!(!restarted.is_finished(), "it has loaded its data too soon to tell");
+    });
+    redis.write(r#"{"add": 2}"#);
+    assert_eq!(wait_for_sum(&redis, 3.0)["calls"], 2);
+    assert_eq!((redis.sequence(), redis.history().len()), (2, 2));
+    host.wait_until_ready();
+}
+
+#[test]
+fn a_file_on_a_file_system_that_is_read_only_is_waited_for() {
+    let Some(disk) = Disk::mount() else {
+        println!("skipped: this user may not mount a file system");
+        return;
+    };
+    let path = disk.path().join("store.db");
+    {
+        let (store, _keys, runtime) = sqlite(&path);
+        runtime.block_on(store.write("metrics", br#"{"add": 1}"#)).unwrap();
+    }
+    disk.remount("ro");
+    let url = format!("sqlite:{}", path.display());
+    let host = Host::start(&plugin("fixture_faulty"), &[("STORE_URL", &url), ("HANDLER_FUNCTION", "fault")]);
+    let says_so = |(code, said): &(u16, String)| *code == 503 && said.contains("may write to");
+    wait_for("what it needs", || host.get("/readyz").filter(says_so));
+    disk.remount("rw");
+    let (store, _keys, runtime) = sqlite(&path);
+    let output = wait_for("the result", || runtime.block_on(store.read("out")).ok()?);
+    let output: serde_json::Value = serde_json::from_slice(&output).unwrap();
+    assert_eq!(output, json!({"calls": 1, "sum": 1.0, "attempt": 1}));
+    host.wait_until_ready();
 }
