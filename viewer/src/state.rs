@@ -7,6 +7,8 @@ mod fleet;
 mod records;
 mod settings;
 mod shown;
+mod standing;
+mod steps;
 
 use std::path::PathBuf;
 
@@ -18,9 +20,7 @@ pub use event::{Event, Follow, Found, Key, Phase, Progress, Step};
 pub use records::Records;
 pub use settings::{Order, Palette, Settings, Theme};
 pub use shown::Shown;
-
-/// The most fields that are told for holding no number.
-const MOST_FAULTS: usize = 5;
+pub use standing::Standing;
 
 /// How long a notice is shown, in seconds.
 const NOTICE_SECONDS: f64 = 8.0;
@@ -118,25 +118,6 @@ struct Notice {
     until: Moment,
 }
 
-/// How it stands with the connection, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// None is wanted.
-    Idle,
-    /// Finding out where to go.
-    Resolving,
-    /// Connecting and logging in.
-    Authenticating,
-    /// Connected, with new values coming.
-    Live,
-    /// Connected, and no new value for two periods.
-    Late,
-    /// Broken, to be tried again.
-    Retrying,
-    /// It can't go on without the user.
-    NeedsYou,
-}
-
 impl State {
     /// Nothing is connected yet.
     pub fn new(settings: Settings, profiles: Vec<Profile>, export_path: String) -> State {
@@ -192,22 +173,6 @@ impl State {
         self.shown().output.freshness(self.time(now), self.period())
     }
 
-    /// How it stands with the connection.
-    pub fn standing(&self, now: Moment) -> Standing {
-        match self.phase {
-            Phase::Idle => Standing::Idle,
-            Phase::Resolving => Standing::Resolving,
-            Phase::Authenticating => Standing::Authenticating,
-            Phase::Retrying { .. } => Standing::Retrying,
-            Phase::NeedsYou => Standing::NeedsYou,
-            Phase::Live(_) if self.lists_machines() => self.standing_of_fleet(now),
-            Phase::Live(_) => match self.current.output.freshness(now, self.period()) {
-                Some(Freshness::Fresh | Freshness::Unconfirmed) => Standing::Live,
-                Some(Freshness::Late | Freshness::Stale) | None => Standing::Late,
-            },
-        }
-    }
-
     /// What is told for a few seconds.
     pub fn notice(&self, now: Moment) -> Option<&str> {
         self.notice.as_ref().filter(|notice| now < notice.until).map(|notice| notice.text.as_str())
@@ -216,76 +181,6 @@ impl State {
     /// Tells something for a few seconds.
     pub fn notify(&mut self, text: String, now: Moment) {
         self.notice = Some(Notice { text, until: now + NOTICE_SECONDS });
-    }
-
-    /// Every step of connecting with how far it is.
-    pub fn steps(&self) -> Vec<(Step, Progress)> {
-        let [ssh, reach, login] = self.connecting.clone();
-        let connected = matches!(self.phase, Phase::Live(_));
-        let [key, json, fields] = match connected {
-            false => Default::default(),
-            true if self.lists_machines() => self.fleet_steps(),
-            true => self.value_steps(),
-        };
-        Step::ALL.into_iter().zip([ssh, reach, login, key, json, fields]).collect()
-    }
-
-    fn value_steps(&self) -> [Progress; 3] {
-        let failed = |why: String, advice: &str| Progress::Failed { why, advice: advice.to_owned() };
-        let waiting = Progress::default;
-        let key = self.watched().map(|target| target.keys.output.as_str()).unwrap_or_default();
-        let present = || Progress::Done(format!("{key} holds a value"));
-        match &self.current.output.found {
-            None => [Progress::Running(format!("reading {key}")), waiting(), waiting()],
-            Some(Found::Nothing) => [
-                failed(
-                    format!("key {key:?} isn't there"),
-                    "See whether the host runs and its input is being written, and whether this is its output key.",
-                ),
-                waiting(),
-                waiting(),
-            ],
-            Some(Found::Refused(why)) => {
-                [failed(why.clone(), "Name the key that the host writes its results to."), waiting(), waiting()]
-            }
-            Some(Found::Unreadable(why)) => [
-                present(),
-                failed(why.to_string(), "See what else writes to this key; the host writes JSON objects."),
-                waiting(),
-            ],
-            Some(Found::Document(document)) => {
-                let size = format!("{} fields, {} bytes", document.fields().len(), document.bytes().len());
-                [present(), Progress::Done(size), self.fields_step()]
-            }
-        }
-    }
-
-    fn fields_step(&self) -> Progress {
-        let reading = &self.current.output.reading;
-        if !reading.faults.is_empty() {
-            let mut why = reading.faults[..reading.faults.len().min(MOST_FAULTS)].join("; ");
-            if let Some(more @ 1..) = reading.faults.len().checked_sub(MOST_FAULTS) {
-                why += &format!("; and {more} more");
-            }
-            return Progress::Failed {
-                why,
-                advice: "The other fields are shown. See the handler that writes these.".to_owned(),
-            };
-        }
-        let figures = [(reading.egress.is_some(), "egress"), (reading.cache.is_some(), "cache")];
-        let mut found: Vec<String> = figures.iter().filter(|(is, _)| *is).map(|(_, name)| (*name).to_owned()).collect();
-        if !reading.cpus.is_empty() {
-            found.push(format!("{} CPUs", reading.cpus.len()));
-        }
-        if found.is_empty() {
-            return Progress::Failed {
-                why: "none of the fields that gauges and bars show is there".to_owned(),
-                advice: "What there is stands under Data. The metrics plugin writes percent-network-egress, \
-                         percent-memory-cache and avg-util-cpuN-60sec."
-                    .to_owned(),
-            };
-        }
-        Progress::Done(found.join(", "))
     }
 
     /// Takes in what the connection tells.
@@ -524,20 +419,5 @@ impl State {
             Some(_) => None,
             None => Some(Box::new(Snapshot { frozen_at: Some(now), ..self.current.clone() })),
         };
-    }
-}
-
-impl Standing {
-    /// The word that stands beside the colour.
-    pub fn word(self) -> &'static str {
-        match self {
-            Standing::Idle => "idle",
-            Standing::Resolving => "resolving",
-            Standing::Authenticating => "authenticating",
-            Standing::Live => "live",
-            Standing::Late => "late",
-            Standing::Retrying => "retrying",
-            Standing::NeedsYou => "needs you",
-        }
     }
 }
