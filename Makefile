@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots soak
+.PHONY: help dev test lint reference check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots soak
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -19,6 +19,9 @@ lint: ## what CI checks besides the tests
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --manifest-path fuzz/Cargo.toml -- -D warnings
 	ci/deny
+
+reference: ## write docs/reference.md and the options in docs/viewer.md from what the code says
+	UPDATE_REFERENCE=1 cargo test --workspace --all-features --test reference
 
 check-manifests: ## build k8s/, and hold it and the Dockerfile against schemas and linters
 	ci/check-manifests

@@ -35,7 +35,7 @@ impl Collector for Snapshot {
         let (status, figures) = (&self.status, &self.figures);
         let to = &mut encoder;
         let host = [("version", status.host_version.clone())];
-        one(to, "build", "The host", &Info::new(host))?;
+        one(to, "build", "The host, with its version", &Info::new(host))?;
         if let Some(plugin) = &status.plugin {
             let plugin = [
                 ("name", plugin.name.clone()),
@@ -43,15 +43,16 @@ impl Collector for Snapshot {
                 ("sha256", plugin.sha256.clone()),
                 ("handler", status.handler.clone()),
             ];
-            one(to, "plugin", "The plugin that is called", &Info::new(plugin))?;
+            one(to, "plugin", "The plugin that is called: its name, version, sha256 and handler", &Info::new(plugin))?;
         }
         let ready = i64::from(status.state.is_ready());
         one(to, "ready", "1 while the host works, or stands by for another one", &ConstGauge::new(ready))?;
 
         counter(to, "calls", "Calls of the handler, failed ones included", status.calls)?;
         counter(to, "call_failures", "Failed calls of the handler", status.failures)?;
-        by(to, "call_outcomes", "Calls of the handler by what they gave", "outcome", &figures.outcomes)?;
-        let help = "How long calls took, of a batch the mean";
+        let help = "Calls of the handler by outcome: success, or what failed (input, error, panic, output, env, crash, timeout)";
+        by(to, "call_outcomes", help, "outcome", &figures.outcomes)?;
+        let help = "How long calls took, of a batch the mean; without those that ended the worker";
         let durations = Durations(figures);
         let unit = Some(&Unit::Seconds);
         durations.encode(to.encode_descriptor("call_duration", help, unit, durations.metric_type())?)?;
@@ -60,7 +61,7 @@ impl Collector for Snapshot {
             let age = ConstGauge::new((now - at).max(0.0));
             age.encode(to.encode_descriptor(
                 "input_age",
-                "Time since an event was called",
+                "Time since a handler was called; absent before the first call, and grows while the host stands by",
                 unit,
                 age.metric_type(),
             )?)?;
@@ -75,12 +76,14 @@ impl Collector for Snapshot {
         let help = "New versions of the plugin that were not taken, by the step that failed";
         by(to, "failed_reloads", help, "step", &failed)?;
         let mapped = status.mapped_libraries as u64;
-        gauge(to, "mapped_libraries", "Libraries that are mapped, replaced versions included", mapped)?;
-        let help = "Times that the process that calls was started again, by the reason";
+        let help = "Libraries that are mapped, replaced versions included; a worker with more than 64 is replaced";
+        gauge(to, "mapped_libraries", help, mapped)?;
+        let help = "Starts of a new worker by reason: the signal (sigsegv, sigabrt, ...), exit, timeout, refused; lease (another \
+                    host took the place), libraries and new-version are planned";
         by(to, "restarts", help, "reason", &status.restarts)?;
         for (name, help, count) in [
-            ("keys", "Keys that match the pattern", status.keys),
-            ("envs", "Envs in memory, of the keys that match the pattern", status.envs),
+            ("keys", "Patterns: keys that match", status.keys),
+            ("envs", "Patterns: those of the keys whose env is in memory", status.envs),
         ] {
             if let Some(count) = count {
                 gauge(to, name, help, count as u64)?;

@@ -13,7 +13,7 @@ use crate::plugin::{Loaded, NotLoaded, Signer, Step, mapped_libraries};
 /// What is told, as `{out}:status` and `/status` show it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Status {
-    /// What the host is doing.
+    /// What the host is doing: `starting`, `running`, `store-unavailable`, `env-unreadable`, `standby`, `restarting` or `stopped`.
     pub state: State,
     /// Why it is not running, in a sentence; absent while it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! What the dashboard and the rules of `k8s/components/monitoring` ask for, and what docs/survival.md lists, is what a
+//! What the dashboard and the rules of `k8s/components/monitoring` ask for, and what docs/reference.md lists, is what a
 //! running host tells at `/metrics`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -60,7 +60,7 @@ fn dashboard_rules_and_page_name_the_metrics_that_a_host_tells() {
     let names: BTreeSet<_> = told.keys().cloned().collect();
     assert!(names.len() > 10, "{names:?}");
 
-    let page = fs::read_to_string(root().join("docs/survival.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/reference.md")).unwrap();
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `plugin_host_")?.split_once("` | "));
     let listed = rows.map(|(name, rest)| (format!("plugin_host_{name}"), rest.split(' ').next().unwrap().to_owned()));
     assert_eq!(listed.collect::<BTreeMap<_, _>>(), told, "the page's table");

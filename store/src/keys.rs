@@ -25,6 +25,53 @@ pub struct Keys {
     pub lease: String,
 }
 
+/// What a key beside an output key is.
+#[derive(Debug)]
+pub struct Companion {
+    /// What its name ends in.
+    pub ending: &'static str,
+    /// Its type in Redis, and for how long it is there.
+    pub kind: &'static str,
+    /// What it holds: in Markdown, on one line.
+    pub meaning: &'static str,
+}
+
+const ENV: Companion = Companion {
+    ending: "env",
+    kind: "hash",
+    meaning: "state and progress: `sequence` (one more at each commit), `last_event` (`sha256:HEX` of the input's bytes, or \
+              what the trigger gives), `handler`, `plugin_version`, `saved_at`, `env` (JSON). A stream's consumer `NAME` \
+              other than `main` has `:env:NAME`",
+};
+const HISTORY: Companion = Companion {
+    ending: "history",
+    kind: "stream",
+    meaning: "an entry for each result, field `data`; the newest `HISTORY_LENGTH` of them",
+};
+const STATUS: Companion = Companion {
+    ending: "status",
+    kind: "string, for 60 s",
+    meaning: "how the host is doing, as JSON with the fields below",
+};
+const DEAD: Companion = Companion {
+    ending: "dead",
+    kind: "stream",
+    meaning: "events that were set aside: `data`, `reason`, `attempts`, `at`; the newest `DEAD_MAX` of them",
+};
+const REPLAY: Companion = Companion {
+    ending: "replay",
+    kind: "stream",
+    meaning: "those of them that wait to be called once more (`plugin-host dead replay`)",
+};
+const LEASE: Companion = Companion {
+    ending: "lease",
+    kind: "string, for `LEASE_PERIOD`",
+    meaning: "which of several hosts works. A stream's consumer `NAME` other than `main` has `:lease:NAME`",
+};
+
+/// All of them.
+pub const COMPANIONS: [&Companion; 6] = [&ENV, &HISTORY, &STATUS, &DEAD, &REPLAY, &LEASE];
+
 /// Why an output key can't have companion keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeysError {
@@ -64,12 +111,12 @@ impl Keys {
         };
         Ok(Keys {
             output: output.to_owned(),
-            env: format!("{stem}:env"),
-            history: format!("{stem}:history"),
-            status: format!("{stem}:status"),
-            dead: format!("{stem}:dead"),
-            replay: format!("{stem}:replay"),
-            lease: format!("{stem}:lease"),
+            env: format!("{stem}:{}", ENV.ending),
+            history: format!("{stem}:{}", HISTORY.ending),
+            status: format!("{stem}:{}", STATUS.ending),
+            dead: format!("{stem}:{}", DEAD.ending),
+            replay: format!("{stem}:{}", REPLAY.ending),
+            lease: format!("{stem}:{}", LEASE.ending),
         })
     }
 

@@ -58,7 +58,7 @@ pub use credentials::{ClientFiles, Credentials, Password, Tls};
 pub use dead::{DeadEntry, Replayed};
 pub use error::{Cause, Error};
 pub use group::{Group, StreamEntry, Taken};
-pub use keys::{Keys, KeysError, slot};
+pub use keys::{COMPANIONS, Companion, Keys, KeysError, slot};
 pub use lease::Lease;
 pub use options::{Access, Opening, Options, Stream, Transport};
 pub use pattern::Pattern;

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use self::project::Project;
 use super::anew::start_anew;
 use super::{End, Signals, runtime, stop_signal};
-use crate::config::{Limits, LogFormat, seconds, store_without_password, variable};
+use crate::config::{Limits, LogFormat, seconds, settings, store_without_password, variable};
 use crate::control::Supervision;
 use crate::logging;
 use crate::plugin::{Arrival, HandlerName, Loader, Loading};
@@ -48,8 +48,7 @@ pub struct Arguments {
     /// The handler: its symbol, or library.symbol; in Python function, or module.function
     #[arg(long, value_name = "NAME", default_value = "handler")]
     handler: HandlerName,
-    /// The plugin that loads modules in Python [env: PYTHON_PLUGIN] [default: libpython_handler.so beside this program]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help = settings::PYTHON_PLUGIN.help())]
     python_plugin: Option<PathBuf>,
 }
 

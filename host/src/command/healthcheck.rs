@@ -7,16 +7,19 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::runtime;
-use crate::config::{HTTP_DEFAULT, variable};
+use crate::config::settings::{self, Setting};
+use crate::config::variable;
 use crate::plugin::http_client;
 
 /// Asks the host on this machine whether it is ready: exit code 0 if so
 #[derive(Args)]
 pub struct Arguments {
-    /// Where the host serves HTTP [env: HTTP_ADDR] [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", help = HTTP.help())]
     http: Option<String>,
 }
+
+/// Where to ask.
+const HTTP: Setting = Setting { meaning: "Where the host serves HTTP", ..settings::HTTP_ADDR };
 
 /// Asks `/readyz`.
 ///
@@ -24,7 +27,8 @@ pub struct Arguments {
 ///
 /// Nobody answers, or not with 200.
 pub fn healthcheck(arguments: Arguments) -> Result<ExitCode> {
-    let address = arguments.http.or_else(|| variable("HTTP_ADDR")).unwrap_or_else(|| HTTP_DEFAULT.to_owned());
+    let address =
+        arguments.http.or_else(|| variable("HTTP_ADDR")).unwrap_or_else(|| HTTP.default.unwrap_or_default().to_owned());
     if address == "off" {
         bail!("HTTP_ADDR is off: there is nobody to ask");
     }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::anew::start_anew;
 use super::{Signals, runtime, runtime_beside, stop_signal};
-use crate::config::{Config, Flags, Triggers, VARIABLES_WITHOUT_FLAGS, variable};
+use crate::config::{Config, Flags, Triggers, settings, variable};
 use crate::control::{Beginning, Link, Report, Supervision, end_with_parent};
 use crate::fleet::{self, Fleet};
 use crate::flight::LOADING;
@@ -26,7 +26,7 @@ use crate::{http, limits, logging, supervisor};
 
 /// Calls a handler when its input changes, and commits what it returns, until SIGTERM or SIGINT
 #[derive(Args)]
-#[command(after_help = VARIABLES_WITHOUT_FLAGS)]
+#[command(after_help = settings::without_flags())]
 pub struct Arguments {
     #[command(flatten)]
     flags: Flags,

@@ -3,7 +3,7 @@
 use store::{Address, Credentials, Keys};
 
 use super::reader::{Place, Reader};
-use super::{DataFlags, Faults, TriggerKind};
+use super::{DataFlags, Faults, TriggerKind, settings};
 
 /// Where events are set aside, and where they go back to.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl DataFlags {
         let is_pattern = trigger != TriggerKind::Timer && input_key.contains('*');
         if is_pattern && output_key.as_ref().is_some_and(|key| key.contains('*')) {
             let fault = "each key of the pattern has events of its own set aside: name one of these keys";
-            reader.fault("REDIS_OUTPUT_KEY", "--output-key", fault);
+            reader.fault(&settings::REDIS_OUTPUT_KEY, fault);
         }
         let stream = (trigger == TriggerKind::Stream).then_some(input_key);
         if store.as_ref().is_some_and(Address::is_cluster)

@@ -6,12 +6,13 @@ use std::time::Duration;
 use reqwest::Url;
 use store::{Address, ClientFiles, Credentials, Group, Keys, Password, Tls, slot};
 
+use super::settings::{self, *};
 use super::values::{
     PASSWORD_IN_FLAG, at_least_one, bytes, choice, seconds, seconds_or_never, sha256_digits, yes_or_no,
 };
-use super::{BATCH_MAX, DataFlags, Faults, Limits, LoadingFlags, MAIN, Retries, StreamFlags, Streams, TriggerKind};
+use super::{BATCH_MAX, DataFlags, Faults, Limits, LoadingFlags, Retries, StreamFlags, Streams, TriggerKind};
 use crate::pattern::{Pattern, looping_key};
-use crate::plugin::{Loading, Origin, Trust, ZIP_MAX_BYTES};
+use crate::plugin::{Loading, Origin, Trust};
 
 /// Reads settings and collects what is wrong with them.
 pub(super) struct Reader<V> {
@@ -29,33 +30,45 @@ pub(super) struct Place {
 }
 
 impl<V: Fn(&str) -> Option<String>> Reader<V> {
-    pub(super) fn fault(&mut self, variable: &str, flag: &str, fault: &str) {
-        let flag = if flag.is_empty() { String::new() } else { format!(" ({flag})") };
-        self.faults.0.push(format!("{variable}{flag}: {fault}"));
+    pub(super) fn fault(&mut self, setting: &Setting, fault: &str) {
+        let flag = if setting.flag.is_empty() { String::new() } else { format!(" ({})", setting.flag) };
+        self.faults.0.push(format!("{}{flag}: {fault}", setting.variable));
     }
 
     /// A setting's text: the flag's, else the variable's; empty counts as unset.
-    pub(super) fn text(&self, flag: Option<String>, variable: &str) -> Option<String> {
+    pub(super) fn text(&self, flag: Option<String>, setting: &Setting) -> Option<String> {
         let set = |text: &String| !text.is_empty();
-        flag.filter(set).or_else(|| (self.variable)(variable).filter(set))
+        flag.filter(set).or_else(|| (self.variable)(setting.variable).filter(set))
     }
 
+    /// A setting's text, or its default.
+    pub(super) fn text_or_default(&self, flag: Option<String>, setting: &Setting) -> String {
+        self.text(flag, setting).unwrap_or_else(|| setting.default.unwrap_or_default().to_owned())
+    }
+
+    /// What a setting's text says, or else its default.
     pub(super) fn parse<T>(
         &mut self,
         value: Option<String>,
-        variable: &str,
-        flag: &str,
-        default: T,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        setting: &Setting,
+        parse: impl Fn(&str) -> Result<T, String>,
     ) -> T {
-        match self.text(value, variable).map(|text| parse(&text)) {
-            None => default,
-            Some(Ok(value)) => value,
-            Some(Err(fault)) => {
-                self.fault(variable, flag, &fault);
-                default
-            }
+        match self.parse_if_set(value, setting, &parse) {
+            Some(value) => value,
+            None => parse(setting.default.unwrap_or_default())
+                .unwrap_or_else(|fault| unreachable!("the default of {}: {fault}", setting.variable)),
         }
+    }
+
+    /// What a setting's text says, if it is given and says anything.
+    pub(super) fn parse_if_set<T>(
+        &mut self,
+        value: Option<String>,
+        setting: &Setting,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = self.text(value, setting)?;
+        parse(&text).map_err(|fault| self.fault(setting, &fault)).ok()
     }
 
     /// What every command that works on a host's data is told.
@@ -63,12 +76,12 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         let place = Place {
             store: self.reached(flags.store),
             credentials: self.credentials(),
-            trigger: self.parse(flags.trigger, "TRIGGER", "--trigger", TriggerKind::Poll, choice),
-            input_key: self.text(flags.input_key, "REDIS_INPUT_KEY").unwrap_or_else(|| "metrics".to_owned()),
+            trigger: self.parse(flags.trigger, &TRIGGER, choice),
+            input_key: self.text_or_default(flags.input_key, &REDIS_INPUT_KEY),
             output_key: self.output_key(flags.output_key),
         };
         if place.trigger == TriggerKind::Stream && place.store.as_ref().is_some_and(|store| store.file().is_some()) {
-            self.fault("TRIGGER", "--trigger", "a SQLite file has no streams: use a Redis, or another trigger");
+            self.fault(&TRIGGER, "a SQLite file has no streams: use a Redis, or another trigger");
         }
         place
     }
@@ -81,17 +94,17 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
 
     fn store(&mut self, flag: Option<String>) -> Option<Address> {
         let from_flag = flag.as_ref().is_some_and(|url| !url.is_empty());
-        let Some(url) = self.text(flag, "STORE_URL") else {
+        let Some(url) = self.text(flag, &STORE_URL) else {
             return self.redis();
         };
         match Address::parse(&url) {
             Ok(address) if from_flag && address.has_password() => {
-                self.fault("STORE_URL", "--store", PASSWORD_IN_FLAG);
+                self.fault(&STORE_URL, PASSWORD_IN_FLAG);
                 None
             }
             Ok(address) => Some(address),
             Err(error) => {
-                self.fault("STORE_URL", "--store", &error.to_string());
+                self.fault(&STORE_URL, &error.to_string());
                 None
             }
         }
@@ -100,56 +113,59 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     /// The Redis that `REDIS_HOST` and `REDIS_PORT` name. Kubernetes injects `REDIS_PORT=tcp://HOST:PORT` for a
     /// Service named redis; its host is taken where `REDIS_HOST` is unset.
     fn redis(&mut self) -> Option<Address> {
-        let host = self.text(None, "REDIS_HOST");
-        let port = self.text(None, "REDIS_PORT").unwrap_or_else(|| "6379".to_owned());
+        let host = self.text(None, &REDIS_HOST);
+        let port = self.text_or_default(None, &REDIS_PORT);
         let (service, digits) = match port.strip_prefix("tcp://").and_then(|address| address.rsplit_once(':')) {
             Some((service, digits)) => (Some(service.to_owned()), digits),
             None => (None, port.as_str()),
         };
         match digits.parse() {
             Ok(port) => {
-                let host = host.or(service).unwrap_or_else(|| "localhost".to_owned());
+                let host = host.or(service).unwrap_or_else(|| self.text_or_default(None, &REDIS_HOST));
                 Some(Address::redis(host.as_str(), port))
             }
             Err(_) => {
-                self.fault("REDIS_PORT", "", &format!("{port:?} is neither a port nor tcp://HOST:PORT"));
+                self.fault(&REDIS_PORT, &format!("{port:?} is neither a port nor tcp://HOST:PORT"));
                 None
             }
         }
     }
 
     pub(super) fn credentials(&mut self) -> Credentials {
-        let text = self.text(None, "REDIS_PASSWORD").map(Password::Text);
-        let file = self.text(None, "REDIS_PASSWORD_FILE").map(|path| Password::File(path.into()));
+        let text = self.text(None, &REDIS_PASSWORD).map(Password::Text);
+        let file = self.text(None, &REDIS_PASSWORD_FILE).map(|path| Password::File(path.into()));
         if text.is_some() && file.is_some() {
-            self.fault("REDIS_PASSWORD", "", "REDIS_PASSWORD_FILE is set too: set one of them");
+            self.fault(&REDIS_PASSWORD, "REDIS_PASSWORD_FILE is set too: set one of them");
         }
-        Credentials { username: self.text(None, "REDIS_USERNAME"), password: text.or(file) }
+        Credentials { username: self.text(None, &REDIS_USERNAME), password: text.or(file) }
     }
 
     /// Whom to trust over TLS, and what to show. Files that would not be used are a fault where a Redis is reached
     /// without: whoever sets them counts on its being secret.
     fn tls(&mut self, store: Option<Address>) -> Option<Address> {
-        let (ca, cert, key) = ("REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE");
-        let file = |variable: &str| self.text(None, variable).map(PathBuf::from);
-        let (ca_file, cert_file, key_file) = (file(ca), file(cert), file(key));
+        let file = |setting| self.text(None, setting).map(PathBuf::from);
+        let (ca_file, cert_file, key_file) = (file(&REDIS_CA_FILE), file(&REDIS_CERT_FILE), file(&REDIS_KEY_FILE));
         let store = store?;
-        let set = [(ca, ca_file.is_some()), (cert, cert_file.is_some()), (key, key_file.is_some())];
+        let set = [
+            (&REDIS_CA_FILE, ca_file.is_some()),
+            (&REDIS_CERT_FILE, cert_file.is_some()),
+            (&REDIS_KEY_FILE, key_file.is_some()),
+        ];
         if !store.is_tls() && store.file().is_none() {
-            for (variable, _) in set.iter().filter(|(_, is_set)| *is_set) {
+            for (setting, _) in set.iter().filter(|(_, is_set)| *is_set) {
                 let fault = format!("the store is reached without TLS: set STORE_URL to rediss://, not to {store}");
-                self.fault(variable, "", &fault);
+                self.fault(setting, &fault);
             }
         }
         let client = match (cert_file, key_file) {
             (Some(cert_file), Some(key_file)) => Some(ClientFiles { cert_file, key_file }),
             (None, None) => None,
             (Some(_), None) => {
-                self.fault(cert, "", "REDIS_KEY_FILE, the certificate's key, is not set");
+                self.fault(&REDIS_CERT_FILE, "REDIS_KEY_FILE, the certificate's key, is not set");
                 None
             }
             (None, Some(_)) => {
-                self.fault(key, "", "REDIS_CERT_FILE, the certificate of that key, is not set");
+                self.fault(&REDIS_KEY_FILE, "REDIS_CERT_FILE, the certificate of that key, is not set");
                 None
             }
         };
@@ -157,10 +173,9 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
     }
 
     pub(super) fn zip_url(&mut self, flag: Option<String>, allow_http: Option<String>) -> Option<Origin> {
-        let (variable, flag_name) = ("ZIP_URL", "--zip-url");
         let from_flag = flag.as_ref().is_some_and(|url| !url.is_empty());
-        let allow_http = self.parse(allow_http, "ZIP_ALLOW_HTTP", "--zip-allow-http", false, yes_or_no);
-        let text = self.text(flag, variable)?;
+        let allow_http = self.parse(allow_http, &ZIP_ALLOW_HTTP, yes_or_no);
+        let text = self.text(flag, &ZIP_URL)?;
         let fault = match Url::parse(&text) {
             Err(error) => format!("it is no URL: {error}"),
             Ok(url) if from_flag && (url.password().is_some() || !url.username().is_empty()) => {
@@ -171,32 +186,32 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
                 Err(error) => error,
             },
         };
-        self.fault(variable, flag_name, &fault);
+        self.fault(&ZIP_URL, &fault);
         None
     }
 
     pub(super) fn loading(&mut self, flags: LoadingFlags) -> Loading {
         let (key, pin, max) = (flags.plugin_public_key, flags.zip_sha256, flags.zip_max_bytes);
-        let public_key = self.parse(key, "PLUGIN_PUBLIC_KEY", "--plugin-public-key", None, |key| key.parse().map(Some));
-        let zip_sha256 = self.parse(pin, "ZIP_SHA256", "--zip-sha256", None, |digits| sha256_digits(digits).map(Some));
+        let public_key = self.parse_if_set(key, &PLUGIN_PUBLIC_KEY, |key| key.parse());
+        let zip_sha256 = self.parse_if_set(pin, &ZIP_SHA256, sha256_digits);
         Loading {
-            state_dir: self.text(flags.state_dir, "STATE_DIR").map(PathBuf::from),
+            state_dir: self.text(flags.state_dir, &STATE_DIR).map(PathBuf::from),
             trust: Trust { public_key, zip_sha256 },
-            zip_max_bytes: self.parse(max, "ZIP_MAX_BYTES", "--zip-max-bytes", ZIP_MAX_BYTES, bytes),
-            python_plugin: self.text(flags.python_plugin, "PYTHON_PLUGIN").map(PathBuf::from),
+            zip_max_bytes: self.parse(max, &settings::ZIP_MAX_BYTES, bytes),
+            python_plugin: self.text(flags.python_plugin, &PYTHON_PLUGIN).map(PathBuf::from),
         }
     }
 
     fn output_key(&mut self, flag: Option<String>) -> Option<String> {
-        let key = self.text(flag, "REDIS_OUTPUT_KEY");
+        let key = self.text(flag, &REDIS_OUTPUT_KEY);
         if key.is_none() {
-            self.fault("REDIS_OUTPUT_KEY", "--output-key", "it is required: the key that results are written to");
+            self.fault(&REDIS_OUTPUT_KEY, "it is required: the key that results are written to");
         }
         key
     }
 
     pub(super) fn output(&mut self, key: &str) -> Option<Keys> {
-        Keys::of(key).map_err(|error| self.fault("REDIS_OUTPUT_KEY", "--output-key", &error.to_string())).ok()
+        Keys::of(key).map_err(|error| self.fault(&REDIS_OUTPUT_KEY, &error.to_string())).ok()
     }
 
     /// The patterns of input and output.
@@ -208,37 +223,36 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         store: Option<&Address>,
     ) -> Option<(Pattern, Pattern)> {
         if trigger == TriggerKind::Stream {
-            self.fault("REDIS_INPUT_KEY", "--input-key", "a pattern can't be read as a stream: use poll or push");
+            self.fault(&REDIS_INPUT_KEY, "a pattern can't be read as a stream: use poll or push");
         }
         if store.is_some_and(|store| store.file().is_some()) {
-            self.fault("REDIS_INPUT_KEY", "--input-key", "a SQLite file has no patterns: name one key, or use a Redis");
+            self.fault(&REDIS_INPUT_KEY, "a SQLite file has no patterns: name one key, or use a Redis");
         }
-        let fault = |reader: &mut Self, variable, flag, fault: String| reader.fault(variable, flag, &fault);
-        let read: Pattern = input.parse().map_err(|why| fault(self, "REDIS_INPUT_KEY", "--input-key", why)).ok()?;
+        let fault = |reader: &mut Self, setting, fault: String| reader.fault(setting, &fault);
+        let read: Pattern = input.parse().map_err(|why| fault(self, &REDIS_INPUT_KEY, why)).ok()?;
         let written: Pattern = output
             .parse()
             .map_err(|why| {
                 let why = format!("{why}, which stands for the same text as in the input key {input:?}");
-                fault(self, "REDIS_OUTPUT_KEY", "--output-key", why);
+                fault(self, &REDIS_OUTPUT_KEY, why);
             })
             .ok()?;
         if let Ok(Some(key)) = looping_key(&read, output) {
             let why = format!("the input key {input:?} may match the key {key:?} that is written: a loop");
-            self.fault("REDIS_OUTPUT_KEY", "--output-key", &why);
+            self.fault(&REDIS_OUTPUT_KEY, &why);
         }
         Some((read, written))
     }
 
     /// A stream for the results, which is none of the keys that are read or written already.
     pub(super) fn output_stream(&mut self, flag: Option<String>, taken: &[&str], is_plain: bool) -> Option<String> {
-        let (variable, flag_name) = ("REDIS_OUTPUT_STREAM", "--output-stream");
-        let stream = self.text(flag, variable)?;
+        let stream = self.text(flag, &REDIS_OUTPUT_STREAM)?;
         if taken.contains(&stream.as_str()) {
             let fault = format!("the key {stream:?} is read or written already: name another one");
-            self.fault(variable, flag_name, &fault);
+            self.fault(&REDIS_OUTPUT_STREAM, &fault);
         }
         if !is_plain {
-            self.fault(variable, flag_name, "it needs a Redis, and an input key that is no pattern");
+            self.fault(&REDIS_OUTPUT_STREAM, "it needs a Redis, and an input key that is no pattern");
         }
         Some(stream)
     }
@@ -248,65 +262,51 @@ impl<V: Fn(&str) -> Option<String>> Reader<V> {
         if let Some(input) = input.filter(|input| slot(input) != slot(output)) {
             let advice = tagged(output, input);
             let fault = format!("the stream {input:?} is in another slot of the cluster than {output:?}: {advice}");
-            self.fault("REDIS_OUTPUT_KEY", "--output-key", &fault);
+            self.fault(&REDIS_OUTPUT_KEY, &fault);
         }
         if let Some(stream) = output_stream.filter(|stream| slot(stream) != slot(output)) {
             let advice = tagged(stream, output);
             let fault = format!("{stream:?} is in another slot of the cluster than {output:?}: {advice}");
-            self.fault("REDIS_OUTPUT_STREAM", "--output-stream", &fault);
+            self.fault(&REDIS_OUTPUT_STREAM, &fault);
         }
     }
 
     /// How a stream is read.
     pub(super) fn streams(&mut self, flags: StreamFlags, stream: &str) -> Streams {
-        let text =
-            |flag, variable: &str, default: &str| self.text(flag, variable).unwrap_or_else(|| default.to_owned());
         let group = Group {
             stream: stream.to_owned(),
-            name: text(flags.stream_group, "STREAM_GROUP", "plugin-host"),
-            consumer: text(flags.stream_consumer, "STREAM_CONSUMER", MAIN),
+            name: self.text_or_default(flags.stream_group, &STREAM_GROUP),
+            consumer: self.text_or_default(flags.stream_consumer, &STREAM_CONSUMER),
         };
         let batch = |text: &str| at_least_one(text, BATCH_MAX);
-        let (idle, minute) = ("STREAM_CLAIM_IDLE", Some(Duration::from_secs(60)));
         Streams {
             group,
-            batch: self.parse(flags.stream_batch, "STREAM_BATCH", "--stream-batch", 100, batch) as usize,
-            claim_idle: self.parse(flags.stream_claim_idle, idle, "--stream-claim-idle", minute, seconds_or_never),
+            batch: self.parse(flags.stream_batch, &STREAM_BATCH, batch) as usize,
+            claim_idle: self.parse(flags.stream_claim_idle, &STREAM_CLAIM_IDLE, seconds_or_never),
         }
     }
 
     pub(super) fn retries(&mut self, max_attempts: Option<String>) -> Retries {
         let any = |text: &str| at_least_one(text, u32::MAX);
-        Retries {
-            max_attempts: self.parse(max_attempts, "MAX_ATTEMPTS", "--max-attempts", 3, any),
-            dead_max: self.dead_max(),
-        }
+        Retries { max_attempts: self.parse(max_attempts, &MAX_ATTEMPTS, any), dead_max: self.dead_max() }
     }
 
     /// How many events are kept aside.
     pub(super) fn dead_max(&mut self) -> usize {
-        self.parse(None, "DEAD_MAX", "", 1000, |text| at_least_one(text, u32::MAX)) as usize
+        self.parse(None, &DEAD_MAX, |text| at_least_one(text, u32::MAX)) as usize
     }
 
     pub(super) fn limits(&mut self) -> Limits {
-        let default = Limits::default();
-        let mut limit = |variable, default| {
-            let limit = self.parse(None, variable, "", default as u64, bytes);
-            usize::try_from(limit).unwrap_or(usize::MAX)
-        };
-        Limits {
-            input: limit("INPUT_MAX_BYTES", default.input),
-            output: limit("OUTPUT_MAX_BYTES", default.output),
-            env: limit("ENV_MAX_BYTES", default.env),
-        }
+        let mut limit = |setting| usize::try_from(self.parse(None, setting, bytes)).unwrap_or(usize::MAX);
+        Limits { input: limit(&INPUT_MAX_BYTES), output: limit(&OUTPUT_MAX_BYTES), env: limit(&ENV_MAX_BYTES) }
     }
 
     pub(super) fn period(&mut self, flag: Option<String>) -> Duration {
-        let variable = match self.text(None, "MONITORING_PERIOD") {
-            None if self.text(None, "INTERVAL").is_some() => "INTERVAL",
-            _ => "MONITORING_PERIOD",
+        let setting = match self.text(None, &MONITORING_PERIOD) {
+            None if self.text(None, &INTERVAL).is_some() => &INTERVAL,
+            _ => &MONITORING_PERIOD,
         };
-        self.parse(flag, variable, "--period", Duration::from_secs(5), seconds)
+        self.parse(flag, setting, seconds)
     }
 }
 

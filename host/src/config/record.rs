@@ -6,27 +6,33 @@ use clap::Args;
 use store::{Address, Credentials};
 
 use super::reader::Reader;
+use super::settings::{self, Setting};
 use super::values::choice;
 use super::{Faults, TriggerKind};
 
 /// The flags that say what is recorded.
 #[derive(Debug, Default, Args)]
 pub struct RecordFlags {
-    /// Where data lies: redis://HOST:PORT, redis+sentinel://HOST:PORT,…/MASTER, redis+cluster://HOST:PORT,… (each with
-    /// rediss for TLS), unix:PATH or sqlite:PATH [env: STORE_URL] [default: made of REDIS_HOST, REDIS_PORT]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = settings::STORE_URL.help())]
     store: Option<String>,
-    /// The key to read, or the stream [env: REDIS_INPUT_KEY] [default: metrics]
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", help = KEY.help())]
     key: Option<String>,
-    /// When to read it: push (as soon as it is written; a look each period where the store tells nobody), poll (a look each
-    /// period) or stream (each entry, from the oldest that is there) [env: TRIGGER] [default: push]
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", help = TRIGGER.help())]
     trigger: Option<String>,
-    /// Seconds between looks, fractions allowed [env: MONITORING_PERIOD or INTERVAL] [default: 5]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", help = settings::MONITORING_PERIOD.help())]
     period: Option<String>,
 }
+
+/// The input key, which has another flag here.
+const KEY: Setting = Setting { flag: "--key", meaning: "The key to read, or the stream", ..settings::REDIS_INPUT_KEY };
+
+/// The trigger, which is about reading here.
+const TRIGGER: Setting = Setting {
+    default: Some("push"),
+    meaning: "When to read it: `push` (as soon as it is written; a look each period where the store tells nobody), `poll` (a \
+              look each period) or `stream` (each entry, from the oldest that is there)",
+    ..settings::TRIGGER
+};
 
 /// What is recorded.
 #[derive(Debug)]
@@ -64,21 +70,21 @@ impl RecordFlags {
         let mut reader = Reader { variable, faults: Faults::default() };
         let store = reader.reached(self.store);
         let credentials = reader.credentials();
-        let key = reader.text(self.key, "REDIS_INPUT_KEY").unwrap_or_else(|| "metrics".to_owned());
+        let key = reader.text_or_default(self.key, &KEY);
         if key.contains('*') {
-            reader.fault("REDIS_INPUT_KEY", "--key", "a pattern stands for many keys: name one of them");
+            reader.fault(&KEY, "a pattern stands for many keys: name one of them");
         }
-        let by = match reader.parse(self.trigger, "TRIGGER", "--trigger", TriggerKind::Push, choice) {
+        let by = match reader.parse(self.trigger, &TRIGGER, choice) {
             TriggerKind::Push => Recording::Push,
             TriggerKind::Poll => Recording::Poll,
             TriggerKind::Stream => Recording::Stream,
             TriggerKind::Timer => {
-                reader.fault("TRIGGER", "--trigger", "a timer reads nothing: use push, poll or stream");
+                reader.fault(&TRIGGER, "a timer reads nothing: use push, poll or stream");
                 Recording::Poll
             }
         };
         if by == Recording::Stream && store.as_ref().is_some_and(|store| store.file().is_some()) {
-            reader.fault("TRIGGER", "--trigger", "a SQLite file has no streams: use a Redis, or another trigger");
+            reader.fault(&TRIGGER, "a SQLite file has no streams: use a Redis, or another trigger");
         }
         let period = reader.period(self.period);
         match store {

@@ -57,6 +57,24 @@ fn a_flag_wins_over_its_variable_and_empty_counts_as_unset() {
 }
 
 #[test]
+fn every_setting_is_read_and_its_default_can_be() {
+    let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
+    let config = with_output_key("out").resolve(|name| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    });
+    let config = config.unwrap();
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.loading.zip_max_bytes, crate::plugin::ZIP_MAX_BYTES);
+    // Those are the log's and the libraries'.
+    let by_others = ["RUST_LOG", "SSL_CERT_FILE", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
+    let described = settings::TOPICS.iter().flat_map(|topic| topic.settings).map(|setting| setting.variable);
+    // A flag is there, so the variable isn't looked at.
+    let described = described.filter(|name| !by_others.contains(name) && *name != "REDIS_OUTPUT_KEY");
+    assert_eq!(asked.into_inner(), described.map(str::to_owned).collect());
+}
+
+#[test]
 fn interval_is_an_alias_of_monitoring_period() {
     assert_eq!(with_output(&[("INTERVAL", "0.25")]).unwrap().period, Duration::from_millis(250));
     assert_eq!(with_output(&[("INTERVAL", "9"), ("MONITORING_PERIOD", "2")]).unwrap().period, Duration::from_secs(2));
