@@ -8,23 +8,26 @@
 mod due;
 mod shard;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
+mod commit;
+mod replay;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use plugin_api::abi::About;
 use store::{Cause, Keys, Store, Watch};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use self::due::{Due, Why};
+use self::replay::Replays;
 use self::shard::Shard;
 use crate::config::{Limits, Retries};
 use crate::control::{Report, Supervision};
-use crate::flight::MOST_CALLERS;
+use crate::flight::{MOST_CALLERS, key_number};
 use crate::pattern::Pattern;
 use crate::plugin::{Arrival, Loaded};
 use crate::status::{Board, State};
@@ -33,6 +36,9 @@ use crate::worker::{Backoff, HEARTBEAT, STATUS_LIFE};
 
 /// About how many keys a step of a look goes over.
 const STEP: usize = 1000;
+
+/// How many keys may wait for a thread to call what is to be called there once more.
+const MOST_REPLAYS: usize = 16;
 
 /// The most threads that call handlers.
 const MOST_SHARDS: usize = MOST_CALLERS;
@@ -100,8 +106,10 @@ pub struct Fleet {
     supervision: Supervision,
     versions: Arc<Mutex<Versions<Arc<Loaded>>>>,
     stop: watch::Receiver<bool>,
-    shards: Vec<(Arc<Due>, JoinHandle<()>)>,
+    shards: Vec<(Arc<Due>, thread::JoinHandle<()>)>,
     watching: Watching,
+    /// Looks for what is to be called once more.
+    replays: JoinHandle<()>,
 }
 
 /// Whether the server tells of writes.
@@ -127,19 +135,23 @@ impl Fleet {
         let versions = Arc::new(Mutex::new(Versions::new(Arc::new(plugin), Arc::clone(&board))));
         let keys = Keys::of(&job.output.with("*"))?;
         let count = thread::available_parallelism().map_or(1, usize::from).min(MOST_SHARDS);
+        let (told, mut asked): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(MOST_REPLAYS)).unzip();
         let shards = (0..count)
             .map(|number| {
                 let due = Arc::new(Due::default());
                 let (job, board, versions) = (job.clone(), Arc::clone(&board), Arc::clone(&versions));
                 let (stop, keys) = (stop.clone(), Arc::clone(&due));
                 let (slot, suspects) = (supervision.slot(number)?, supervision.suspects());
+                let keys = (keys, asked.remove(0));
                 let start = move || Shard::new(job, board, versions, keys, slot, suspects).run(stop);
                 let thread = thread::Builder::new().name(format!("shard-{number}")).spawn(start);
                 Ok((due, thread.context("can't start a thread that calls the handler")?))
             })
             .collect::<Result<_>>()?;
         let watching = if job.push { Watching::NotYet } else { Watching::No };
-        Ok(Fleet { job, keys, board, supervision, versions, stop, shards, watching })
+        let (store, input, output) = (job.store.clone(), job.input.clone(), job.output.clone());
+        let replays = tokio::spawn(Replays { store, input, output, shards: told }.look());
+        Ok(Fleet { job, keys, board, supervision, versions, stop, shards, watching, replays })
     }
 
     /// Works until it is told to stop. New versions of the plugin come through `arrivals`.
@@ -220,10 +232,7 @@ impl Fleet {
         if self.job.input.text_of(key).is_none() {
             return;
         }
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        let place = hasher.finish() as usize % self.shards.len().max(1);
-        if let Some((due, _)) = self.shards.get(place) {
+        if let Some((due, _)) = self.shards.get(place_of(key, self.shards.len())) {
             due.add(key, why);
         }
     }
@@ -257,6 +266,7 @@ impl Fleet {
 
     /// Lets the threads commit what they have called.
     async fn end(self) {
+        self.replays.abort();
         let ended = self.shards.into_iter().map(|(_, thread)| thread);
         let joined = tokio::task::spawn_blocking(move || {
             for thread in ended {
@@ -281,6 +291,11 @@ async fn written(watching: &mut Watching) -> Option<String> {
         },
         Watching::NotYet | Watching::No => std::future::pending().await,
     }
+}
+
+/// Which of so many threads a key belongs to.
+fn place_of(key: &str, threads: usize) -> usize {
+    key_number(key) as usize % threads.max(1)
 }
 
 /// A plain mutex: it is held for a few moves only, never across an await.

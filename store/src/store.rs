@@ -146,6 +146,19 @@ impl Store {
         self.told(outcome, || format!("look for keys {pattern:?}"))
     }
 
+    /// The same of keys that hold streams.
+    ///
+    /// # Errors
+    ///
+    /// As [`keys_like`](Store::keys_like).
+    pub async fn streams_like(&self, pattern: &str, cursor: u64, about: usize) -> Result<(Vec<String>, u64), Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.streams_like(pattern, cursor, about).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("look for streams {pattern:?}"))
+    }
+
     /// The bytes under each of the keys; none also where a key holds something else.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ struct ListArguments {
 }
 
 /// Has events that were set aside called once more: those of a stream are appended to it again; those of a key wait until
-/// a running host calls them out of turn, which one on a pattern of keys does not
+/// a running host calls them out of turn
 #[derive(Args)]
 #[command(after_help = VARIABLES)]
 struct ReplayArguments {

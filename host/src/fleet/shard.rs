@@ -10,16 +10,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use plugin_api::abi::{Call, Failure, FailureKind};
-use store::{Commit, Committed, Dead, Keys, Saved};
-use tokio::sync::watch;
+use store::{Keys, Saved};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::due::{Due, Why};
 use super::{Job, lock, since};
-use crate::control::{Report, Suspects};
+use crate::control::Suspects;
 use crate::flight::{Slot, key_number};
 use crate::plugin::Loaded;
-use crate::status::{Board, State, now};
+use crate::status::{Board, State};
 use crate::trigger::content_id;
 use crate::versions::Versions;
 use crate::worker::{Backoff, bounded};
@@ -34,17 +34,21 @@ const SWEEP: Duration = Duration::from_secs(10);
 const COUNT: Duration = Duration::from_millis(500);
 
 pub(super) struct Shard {
-    job: Job,
-    board: Arc<Board>,
+    pub(super) job: Job,
+    pub(super) board: Arc<Board>,
     versions: Arc<Mutex<Versions<Arc<Loaded>>>>,
-    due: Arc<Due>,
-    known: HashMap<Arc<str>, Known>,
+    pub(super) due: Arc<Due>,
+    /// Keys with something that is to be called once more.
+    replays: mpsc::Receiver<Arc<str>>,
+    /// What is to be called once more could not be called, and that was told.
+    pub(super) replays_refused: bool,
+    pub(super) known: HashMap<Arc<str>, Known>,
     /// The keys whose newest bytes failed, and how often.
-    failing: HashMap<Arc<str>, (String, u32)>,
+    pub(super) failing: HashMap<Arc<str>, (String, u32)>,
     /// Where the event that is being called stands.
-    slot: Slot,
+    pub(super) slot: Slot,
     /// The events that ended workers before this one.
-    suspects: Suspects,
+    pub(super) suspects: Suspects,
     /// What the board was told of this thread's keys and envs.
     told: [usize; 2],
     /// There may be others since.
@@ -53,42 +57,55 @@ pub(super) struct Shard {
 }
 
 /// What is known of a key: as little as will do, since there may be very many.
-struct Known {
+pub(super) struct Known {
     /// The bytes that were called last, with success or not: equal ones are not called again. Empty: none.
-    event: Box<str>,
+    pub(super) event: Box<str>,
     /// None where it left memory, or can't be read.
-    progress: Option<Progress>,
+    pub(super) progress: Option<Progress>,
     /// When it was last found due.
-    seen: Instant,
+    pub(super) seen: Instant,
 }
 
 /// What was committed last.
-struct Progress {
-    sequence: u64,
+pub(super) struct Progress {
+    pub(super) sequence: u64,
     /// Shared with the keys that were committed at once. None where nothing was.
-    saved_at: Option<Arc<str>>,
+    pub(super) saved_at: Option<Arc<str>>,
     /// Empty where nothing was committed: a fresh env.
-    env: Box<[u8]>,
+    pub(super) env: Box<[u8]>,
     /// When it was committed or read.
-    touched: Instant,
+    pub(super) touched: Instant,
 }
 
-/// A key with new bytes.
-struct Changed {
-    key: Arc<str>,
-    bytes: Vec<u8>,
-    event: String,
-    keys: Keys,
+/// A key with new bytes, or with some that were set aside and are called once more.
+pub(super) struct Changed {
+    pub(super) key: Arc<str>,
+    pub(super) bytes: Vec<u8>,
+    /// `sha256:HEX` of new bytes; `replay:ID` of others.
+    pub(super) event: String,
+    pub(super) keys: Keys,
 }
 
 /// What a call gave, still to be committed.
-struct Called {
-    changed: Changed,
-    plugin: Arc<Loaded>,
-    gave: Gave,
+pub(super) struct Called {
+    pub(super) changed: Changed,
+    pub(super) plugin: Arc<Loaded>,
+    pub(super) gave: Gave,
 }
 
-enum Gave {
+/// What came of an attempt.
+pub(super) enum Tried {
+    /// There is something to commit.
+    Called(Called),
+    /// Nothing, after so many attempts; there may be more.
+    Failed(Changed, u32),
+    /// The handler can't go on with the key's env.
+    EnvUnread(Changed),
+    /// It says nothing, as the plugin has another version by now.
+    Anew(Changed),
+}
+
+pub(super) enum Gave {
     Result {
         /// None where the handler gave nothing to write.
         output: Option<Vec<u8>>,
@@ -110,14 +127,29 @@ impl Shard {
         job: Job,
         board: Arc<Board>,
         versions: Arc<Mutex<Versions<Arc<Loaded>>>>,
-        due: Arc<Due>,
+        (due, replays): (Arc<Due>, mpsc::Receiver<Arc<str>>),
         slot: Slot,
         suspects: Suspects,
     ) -> Shard {
         // A connection of its own, so that the threads don't wait for each other.
         let job = Job { store: job.store.another(), ..job };
         let (known, failing, swept) = (HashMap::new(), HashMap::new(), Instant::now());
-        Shard { job, board, versions, due, known, failing, slot, suspects, told: [0, 0], count_due: true, swept }
+        let (told, count_due, replays_refused) = ([0, 0], true, false);
+        Shard {
+            job,
+            board,
+            versions,
+            due,
+            replays,
+            replays_refused,
+            known,
+            failing,
+            slot,
+            suspects,
+            told,
+            count_due,
+            swept,
+        }
     }
 
     /// Works until it is told to stop.
@@ -145,6 +177,11 @@ impl Shard {
                     if self.count_due {
                         self.tell_counts();
                     }
+                    continue;
+                }
+                Some(key) = self.replays.recv() => {
+                    self.replay(&key).await;
+                    self.count_due = true;
                     continue;
                 }
                 keys = due.take(ROUND) => keys,
@@ -177,7 +214,9 @@ impl Shard {
         let (alone, together): (Vec<_>, Vec<_>) = keys.iter().partition(is_suspect);
         let together: Vec<_> = together.into_iter().cloned().collect();
         let alone: Vec<_> = alone.into_iter().cloned().collect();
-        self.round(&together).await?;
+        if !together.is_empty() {
+            self.round(&together).await?;
+        }
         for key in alone {
             self.round(&[key]).await?;
         }
@@ -222,7 +261,7 @@ impl Shard {
     /// Reads what was committed of those keys of which it is not in memory, and drops those whose bytes were counted
     /// already.
     async fn recall(&mut self, changed: &mut Vec<Changed>) -> Result<(), store::Error> {
-        let is_known = |changed: &Changed| self.known.get(&changed.key).is_some_and(|known| known.progress.is_some());
+        let is_known = |changed: &Changed| self.has_progress(&changed.key);
         let (known, unknown): (Vec<_>, Vec<_>) = std::mem::take(changed).into_iter().partition(is_known);
         *changed = known;
         let envs: Vec<_> = unknown.iter().map(|changed| &changed.keys).collect();
@@ -243,6 +282,10 @@ impl Shard {
         Ok(())
     }
 
+    pub(super) fn has_progress(&self, key: &str) -> bool {
+        self.known.get(key).is_some_and(|known| known.progress.is_some())
+    }
+
     /// A key that can't be worked on stays as it is until it has other bytes.
     fn unusable(&mut self, key: &Arc<str>, event: String, kind: &'static str, why: &str) {
         tracing::error!(key = &**key, kind, "{why}");
@@ -251,17 +294,32 @@ impl Shard {
         self.known.insert(Arc::clone(key), known);
     }
 
-    /// Calls the handler. Of a call that fails nothing is to be committed, unless it was the last attempt.
+    /// Calls the handler. A value that fails is due again, when its key may have a newer one. One whose env can't be read
+    /// is left until its key has other bytes: an env is never overwritten.
     fn call(&mut self, changed: Changed) -> Option<Called> {
+        let failed = self.failing.get(&changed.key).filter(|(event, _)| *event == changed.event);
+        match self.attempt(changed, failed.map(|(_, attempts)| *attempts)) {
+            Tried::Called(called) => return Some(called),
+            Tried::Failed(changed, attempts) => {
+                self.due.add(&changed.key, Why::Written);
+                self.failing.insert(changed.key, (changed.event, attempts));
+            }
+            Tried::EnvUnread(changed) => self.known.get_mut(&changed.key)?.event = changed.event.into(),
+            Tried::Anew(changed) => self.due.add(&changed.key, Why::Written),
+        }
+        None
+    }
+
+    /// Calls the handler with an event that has failed so often; none where only the worker before may know.
+    pub(super) fn attempt(&mut self, changed: Changed, failed: Option<u32>) -> Tried {
         let plugin = Arc::clone(lock(&self.versions).current());
         let suspect = self.suspects.of(key_number(&changed.key), &changed.event);
-        let failed = self.failing.get(&changed.key).filter(|(event, _)| *event == changed.event);
-        let attempts = failed.map_or_else(|| suspect.map_or(0, |suspect| suspect.attempts), |(_, attempts)| *attempts);
+        let attempts = failed.unwrap_or_else(|| suspect.map_or(0, |suspect| suspect.attempts));
         if let Some(suspect) = suspect
             && attempts >= self.job.retries.max_attempts
         {
             let gave = Gave::Nothing { reason: suspect.reason.clone(), attempts };
-            return Some(Called { changed, plugin, gave });
+            return Tried::Called(Called { changed, plugin, gave });
         }
         match self.call_version(&changed, &plugin, attempts + 1) {
             Ok(gave) => {
@@ -269,7 +327,7 @@ impl Shard {
                 if Arc::ptr_eq(versions.current(), &plugin) {
                     versions.proven();
                 }
-                Some(Called { changed, plugin, gave })
+                Tried::Called(Called { changed, plugin, gave })
             }
             Err(failed) => self.call_version_before(changed, plugin, failed, attempts + 1),
         }
@@ -277,49 +335,33 @@ impl Shard {
 
     /// What fails in a version that has had no success yet goes to the version before. What fails in both, or in one that
     /// stays, is tried again, or set aside.
-    fn call_version_before(
-        &mut self,
-        changed: Changed,
-        plugin: Arc<Loaded>,
-        failed: Failed,
-        attempts: u32,
-    ) -> Option<Called> {
+    fn call_version_before(&mut self, changed: Changed, plugin: Arc<Loaded>, failed: Failed, attempts: u32) -> Tried {
         let (current, before) = {
             let versions = lock(&self.versions);
             (Arc::clone(versions.current()), versions.before().cloned())
         };
         if Arc::ptr_eq(&current, &plugin) {
             let called = before.and_then(|before| Some((self.call_version(&changed, &before, attempts).ok()?, before)));
-            let Some((gave, before)) = called else {
-                return self.not_called(changed, plugin, failed, attempts);
-            };
+            let Some((gave, before)) = called else { return self.not_called(changed, plugin, failed, attempts) };
             let mut versions = lock(&self.versions);
             if Arc::ptr_eq(versions.current(), &plugin) && versions.go_back(&failed.to_string()).is_some() {
-                return Some(Called { changed, plugin: before, gave });
+                return Tried::Called(Called { changed, plugin: before, gave });
             }
         }
         // Another thread has gone back already, or has had a success with this version, or there is a newer one.
-        self.due.add(&changed.key, Why::Written);
-        None
+        Tried::Anew(changed)
     }
 
-    /// The key is due again, when it may have a newer value; or its value is set aside. One whose env can't be read is
-    /// left until it has other bytes: an env is never overwritten.
-    fn not_called(&mut self, changed: Changed, plugin: Arc<Loaded>, failed: Failed, attempts: u32) -> Option<Called> {
+    fn not_called(&self, changed: Changed, plugin: Arc<Loaded>, failed: Failed, attempts: u32) -> Tried {
         match failed {
-            Failed::Env(_) => {
-                self.known.get_mut(&changed.key)?.event = changed.event.into();
-                None
+            Failed::Env(_) => Tried::EnvUnread(changed),
+            Failed::Call(failure)
+                if failure.kind == FailureKind::Input || attempts >= self.job.retries.max_attempts =>
+            {
+                let gave = Gave::Nothing { reason: failure.to_string(), attempts };
+                Tried::Called(Called { changed, plugin, gave })
             }
-            Failed::Call(failure) => {
-                if failure.kind == FailureKind::Input || attempts >= self.job.retries.max_attempts {
-                    let gave = Gave::Nothing { reason: failure.to_string(), attempts };
-                    return Some(Called { changed, plugin, gave });
-                }
-                self.due.add(&changed.key, Why::Written);
-                self.failing.insert(changed.key, (changed.event, attempts));
-                None
-            }
+            Failed::Call(_) => Tried::Failed(changed, attempts),
         }
     }
 
@@ -364,117 +406,6 @@ impl Shard {
         let env = running.save_env()?;
         bounded(FailureKind::Env, "ENV_MAX_BYTES", env.len(), limits.env)?;
         Ok(Gave::Result { output, env })
-    }
-
-    async fn commit(&mut self, called: Vec<Called>) -> Result<(), store::Error> {
-        let saved_at: Arc<str> = now().into();
-        let (mut rest, mut failed) = (called, None);
-        // Twice at most: the second time for keys of which the store lost commits.
-        for _ in 0..2 {
-            let commits: Vec<_> = rest.iter().map(|called| self.commit_of(called, &saved_at)).collect();
-            let settled = match self.job.store.commit_each(&commits).await {
-                Ok(settled) => settled,
-                Err(error) => {
-                    // Nobody knows which ones arrived: what the store holds will tell.
-                    for called in &rest {
-                        self.known.remove(&called.changed.key);
-                    }
-                    return Err(error);
-                }
-            };
-            let mut lost = Vec::new();
-            for (called, settled) in rest.into_iter().zip(settled) {
-                match settled {
-                    Ok(Committed::Applied) => self.committed(called, &saved_at),
-                    Ok(Committed::Refused { sequence }) => {
-                        let progress =
-                            self.known.get_mut(&called.changed.key).and_then(|known| known.progress.as_mut());
-                        match progress.filter(|progress| progress.sequence > sequence) {
-                            Some(progress) => {
-                                progress.sequence = sequence;
-                                lost.push(called);
-                            }
-                            None => self.overtaken(&called),
-                        }
-                    }
-                    Ok(Committed::Claimed) => self.overtaken(&called),
-                    Err(error) => {
-                        self.known.remove(&called.changed.key);
-                        failed = Some(error);
-                    }
-                }
-            }
-            rest = lost;
-            if rest.is_empty() {
-                break;
-            }
-            tracing::warn!(keys = rest.len(), "the store lost commits: writing on from this host's envs");
-        }
-        rest.iter().for_each(|called| self.overtaken(called));
-        failed.map_or(Ok(()), Err)
-    }
-
-    fn commit_of<'a>(&'a self, called: &'a Called, saved_at: &'a str) -> Commit<'a> {
-        let progress = self.known.get(&called.changed.key).and_then(|known| known.progress.as_ref());
-        let verified = &called.plugin.verified;
-        let (outputs, env, dead) = match &called.gave {
-            Gave::Result { output, env } => (output.as_deref().into_iter().collect(), env.as_slice(), None),
-            Gave::Nothing { reason, attempts } => {
-                let (data, most) = (called.changed.bytes.as_slice(), self.job.retries.dead_max);
-                let dead = Dead { data, reason, attempts: *attempts, at: saved_at, most };
-                (Vec::new(), progress.map_or(&[][..], |progress| &progress.env), Some(dead))
-            }
-        };
-        Commit {
-            keys: &called.changed.keys,
-            sequence: progress.map_or(0, |progress| progress.sequence),
-            outputs,
-            env,
-            last_event: &called.changed.event,
-            handler: &verified.symbol,
-            plugin_version: &verified.manifest.version,
-            saved_at,
-            history_length: self.job.history_length,
-            output_stream: None,
-            taken: None,
-            dead,
-            replayed: None,
-        }
-    }
-
-    fn committed(&mut self, called: Called, saved_at: &Arc<str>) {
-        let Called { changed, gave, .. } = called;
-        self.slot.progressed();
-        self.suspects.settled(key_number(&changed.key), &changed.event);
-        self.failing.remove(&changed.key);
-        let env = match gave {
-            Gave::Result { env, .. } => {
-                tracing::debug!(key = &*changed.key, event = changed.event, "called");
-                self.board.committed(env.len());
-                Some(env.into())
-            }
-            Gave::Nothing { reason, attempts } => {
-                tracing::error!(key = &*changed.key, event = changed.event, attempts, "set aside: {reason}");
-                self.board.set_aside();
-                self.suspects.report(&Report::Now(Box::new(self.board.snapshot())));
-                None
-            }
-        };
-        if let Some(known) = self.known.get_mut(&changed.key) {
-            let before = known.progress.take();
-            let sequence = before.as_ref().map_or(0, |progress| progress.sequence) + 1;
-            let env = env.or(before.map(|progress| progress.env)).unwrap_or_default();
-            let (saved_at, touched) = (Some(Arc::clone(saved_at)), Instant::now());
-            known.progress = Some(Progress { sequence, saved_at, env, touched });
-            known.event = changed.event.into();
-        }
-    }
-
-    /// Another host has committed meanwhile: its env is what the next call begins with.
-    fn overtaken(&mut self, called: &Called) {
-        tracing::warn!(key = &*called.changed.key, "another host writes its output: going on from its env");
-        self.known.remove(&called.changed.key);
-        self.due.add(&called.changed.key, Why::Written);
     }
 
     /// Lets envs that were not touched for long leave memory, and keys that were not found for long.

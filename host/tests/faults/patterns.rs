@@ -9,7 +9,7 @@ use store::Keys;
 
 use super::signal;
 use super::support::redis::Redis;
-use super::support::{Host, wait_at_most, wait_for};
+use super::support::{Host, plugin_host, text, wait_at_most, wait_for};
 
 fn fleet(redis: &Redis, variables: &[(&str, &str)]) -> Host {
     let mut all = vec![("REDIS_INPUT_KEY", "in:*"), ("REDIS_OUTPUT_KEY", "out:*")];
@@ -64,6 +64,75 @@ fn a_value_that_fails_is_set_aside_after_its_attempts_unless_a_newer_one_comes()
     assert_eq!(wait_for("a result", || output(&redis, 2)), json!({"calls": 1, "sum": 1.0, "attempt": 3}));
     redis.pipeline([set(1, &json!({"add": 2}))]);
     assert_eq!(wait_for("a result", || output(&redis, 1)), json!({"calls": 1, "sum": 2.0, "attempt": 1}));
+}
+
+#[test]
+fn what_was_set_aside_is_called_once_more_out_of_turn() {
+    let redis = Redis::start();
+    // The last one's name has a hash tag of its own.
+    let names = ["1", "a b", "{2}"];
+    let set = |name: &str, value: Value| vec!["SET".to_owned(), format!("in:{name}"), value.to_string()];
+    let read = |name: &str| {
+        let keys = Keys::of(&format!("out:{name}")).unwrap();
+        let saved = redis.runtime.block_on(redis.store.saved(&keys)).unwrap()?;
+        Some((keys, saved.sequence, serde_json::from_slice::<Value>(&saved.env).unwrap_or_default()))
+    };
+    let wait_for_commits = |name: &str, commits: u64| {
+        wait_for(&format!("commit {commits} of {name}"), || read(name).filter(|(_, sequence, _)| *sequence == commits))
+    };
+    let host = fleet(&redis, &[("MAX_ATTEMPTS", "1")]);
+    redis.pipeline(names.map(|name| set(name, json!({"add": 10, "then": "fail", "until": 2}))));
+    names.iter().for_each(|name| drop(wait_for_commits(name, 1)));
+    redis.pipeline(names.map(|name| set(name, json!({"add": 1}))));
+    names.iter().for_each(|name| drop(wait_for_commits(name, 2)));
+    assert!(host.stop().success());
+
+    let host = fleet(&redis, &[]);
+    host.wait_until_ready();
+    for name in names {
+        let replayed = plugin_host()
+            .args(["dead", "replay", "--all", "--output-key", &format!("out:{name}"), "--store", &redis.server.url()])
+            .output()
+            .unwrap();
+        assert!(replayed.status.success(), "{}", text(&replayed.stderr));
+        let (keys, _, env) = wait_for_commits(name, 3);
+        assert_eq!(env, json!({"calls": 2, "sum": 11.0}), "{name}");
+        assert_eq!([&keys.dead, &keys.replay].map(|key| redis.cli(&["xlen", key])), ["0", "0"], "{name}");
+    }
+    // The keys' own values were counted before, and still are; the next ones go on from there.
+    redis.pipeline(names.map(|name| set(name, json!({"add": 5}))));
+    for name in names {
+        assert_eq!(wait_for_commits(name, 4).2, json!({"calls": 3, "sum": 16.0}), "{name}");
+    }
+    assert_eq!(host.status()["dead"], 0);
+}
+
+#[test]
+fn what_fails_once_more_is_set_aside_again_and_what_ends_the_process_too() {
+    for (then, attempts) in [("fail", "3"), ("segfault", "3")] {
+        let redis = Redis::start();
+        let host = fleet(&redis, &[]);
+        let bad = json!({"add": 100, "then": then});
+        redis.pipeline([set(1, &bad)]);
+        wait_for("what was set aside", || (redis.cli(&["xlen", "{out:1}:dead"]) == "1").then_some(()));
+        redis.pipeline([set(1, &json!({"add": 1}))]);
+        wait_for("a result", || output(&redis, 1));
+        let first = redis.cli(&["xrange", "{out:1}:dead", "-", "+"]);
+        let replayed = plugin_host()
+            .args(["dead", "replay", "--all", "--output-key", "out:1", "--store", &redis.server.url()])
+            .output()
+            .unwrap();
+        assert!(replayed.status.success(), "{}", text(&replayed.stderr));
+        let dead = || redis.cli(&["xrange", "{out:1}:dead", "-", "+"]);
+        let again =
+            wait_for("what was set aside again", || Some(dead()).filter(|dead| !dead.is_empty() && *dead != first));
+        let lines: Vec<_> = again.lines().collect();
+        assert_eq!((lines[2], lines[6]), (bad.to_string().as_str(), attempts), "{then}");
+        assert_eq!(redis.cli(&["xlen", "{out:1}:replay"]), "0", "{then}");
+        redis.pipeline([set(1, &json!({"add": 2}))]);
+        wait_for("the next value", || output(&redis, 1).filter(|output| output["sum"] == 3.0));
+        host.wait_until_ready();
+    }
 }
 
 #[test]

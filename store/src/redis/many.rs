@@ -16,9 +16,17 @@ const OF_SERVER: u32 = 48;
 
 impl Redis {
     pub async fn keys_like(&self, pattern: &str, cursor: u64, about: usize) -> Outcome<(Vec<String>, u64)> {
+        self.scan(pattern, "string", cursor, about).await
+    }
+
+    pub async fn streams_like(&self, pattern: &str, cursor: u64, about: usize) -> Outcome<(Vec<String>, u64)> {
+        self.scan(pattern, "stream", cursor, about).await
+    }
+
+    async fn scan(&self, pattern: &str, kind: &str, cursor: u64, about: usize) -> Outcome<(Vec<String>, u64)> {
         let (place, of_server) = (cursor >> OF_SERVER, cursor & ((1 << OF_SERVER) - 1));
         let mut scan = cmd("SCAN");
-        scan.arg(of_server).arg("MATCH").arg(pattern).arg("COUNT").arg(about).arg("TYPE").arg("string");
+        scan.arg(of_server).arg("MATCH").arg(pattern).arg("COUNT").arg(about).arg("TYPE").arg(kind);
         let ((next, keys), is_last): ((u64, Vec<Vec<u8>>), bool) = self.connection.query_nth(place, &scan).await?;
         let next = match next {
             0 if is_last => 0,
