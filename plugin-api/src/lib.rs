@@ -34,12 +34,17 @@
 //! ```
 //!
 //! Its `Cargo.toml` has `crate-type = ["cdylib"]` and the dependencies `plugin-api` and `serde`; no other is needed.
+//! `plugin-host new NAME` writes such a crate, `plugin-host dev` runs it, [`testing`] tests it, and the [`cookbook`] has a
+//! recipe for what comes next.
 //!
 //! # The life of a plugin
 //!
-//! 1. The host finds the library and copies it to a private place, under a name made of its content's hash.
-//! 2. It reads the manifest that [`export!`] wrote into the library, before any of its code runs.
-//! 3. It loads the library, looks up the handler's symbol and checks its layout.
+//! `host/examples/life.rs` goes through these steps, numbered as here.
+//!
+//! 1. The host finds the library (or the ZIP that holds it), reads it once, and checks pin and signature, where asked for.
+//! 2. It reads the manifest that [`export!`] wrote into the library, before any of its code runs, and copies the library
+//!    to a private place, under a name made of its content's hash.
+//! 3. It loads that copy, looks up the handler's symbol and checks its layout.
 //! 4. It opens the handler; `env` is `E::default()`.
 //! 5. Where the store holds an env of this output key, the host loads it.
 //! 6. For each event it calls the handler: the input is read, the function runs, the output is written.
@@ -59,6 +64,7 @@
 
 pub mod abi;
 mod context;
+pub mod cookbook;
 mod json;
 pub mod testing;
 mod value;
