@@ -32,6 +32,8 @@ pub struct Event {
     /// Its identity: `sha256:HEX` of the bytes, a stream's `ms-seq`, `timer:MILLISECONDS` since 1970, or `replay:ID` for
     /// one that was set aside and is called once more, out of turn.
     pub id: String,
+    /// How often others were given it before, who may have ended with it.
+    pub attempts: u32,
 }
 
 /// Where events come from.
@@ -98,12 +100,12 @@ impl Trigger {
 impl Event {
     /// An event that is known by its content.
     pub fn of_content(key: &str, bytes: Vec<u8>) -> Event {
-        Event { key: key.to_owned(), id: content_id(&bytes), bytes }
+        Event { key: key.to_owned(), id: content_id(&bytes), bytes, attempts: 0 }
     }
 
     /// An event that was set aside.
     pub(crate) fn of_replay(key: &str, entry: DeadEntry) -> Event {
-        Event { key: key.to_owned(), id: format!("replay:{}", entry.id), bytes: entry.data }
+        Event { key: key.to_owned(), id: format!("replay:{}", entry.id), bytes: entry.data, attempts: 0 }
     }
 
     /// Whether it is a key's value, known by its content.
@@ -113,7 +115,7 @@ impl Event {
 
     fn of_tick(key: &str, now: SystemTime) -> Event {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Event { key: key.to_owned(), bytes: b"null".to_vec(), id: format!("timer:{}", since.as_millis()) }
+        Event { key: key.to_owned(), bytes: b"null".to_vec(), id: format!("timer:{}", since.as_millis()), attempts: 0 }
     }
 }
 

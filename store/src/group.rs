@@ -19,6 +19,8 @@ pub struct StreamEntry {
     pub id: String,
     /// Its fields; none where it was removed while it was pending.
     pub fields: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+    /// How often consumers were given it before this one claimed it; 0 where it was not claimed.
+    pub deliveries: u32,
 }
 
 /// Entries whose results are part of a commit, which acknowledges them.

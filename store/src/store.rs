@@ -337,7 +337,7 @@ impl Store {
     }
 
     /// Up to `most` entries that anyone in the group was given longer than `idle` ago and has not acknowledged, this
-    /// consumer included; they are pending in its name from now on. Looks from the id `from` on (`0-0`: from the first),
+    /// consumer included; they are pending in its name from now on, and each tells how often it was given to somebody. Looks from the id `from` on (`0-0`: from the first),
     /// and gives the one to go on from, `0-0` at the end.
     ///
     /// # Errors

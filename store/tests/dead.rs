@@ -45,7 +45,7 @@ async fn an_event_goes_back_to_its_stream_as_an_entry_with_the_field_data() {
     };
     let entries = store.new_entries(&group, 9, Duration::from_secs(1)).await.unwrap();
     let fields = Some(vec![(b"data".to_vec(), b"{}".to_vec())]);
-    assert_eq!(entries, [StreamEntry { id: moved, fields }]);
+    assert_eq!(entries, [StreamEntry { id: moved, fields, deliveries: 0 }]);
     assert_eq!(store.dead(&keys, None, MOST).await.unwrap(), []);
     assert_eq!(store.replay_to_stream(&keys, &id, "in").await.unwrap(), Replayed::Gone);
     assert_eq!(store.replays(&keys, MOST).await.unwrap(), []);

@@ -120,7 +120,9 @@ impl Stream {
     }
 
     fn event(&self, entry: StreamEntry) -> Event {
-        Event { key: self.group.stream.clone(), bytes: bytes(entry.fields.unwrap_or_default()), id: entry.id }
+        let StreamEntry { id, fields, deliveries } = entry;
+        let (key, bytes) = (self.group.stream.clone(), bytes(fields.unwrap_or_default()));
+        Event { key, bytes, id, attempts: deliveries }
     }
 }
 

@@ -39,7 +39,8 @@ pub(super) enum Pace {
 
 impl Worker {
     /// Calls the handler with what came at once, and commits the outcome. An event that was being called when a worker
-    /// ended is called alone, so that it costs the others nothing if it ends this one too.
+    /// ended, of this host or perhaps of another one, is called alone, so that it costs the others nothing if it ends this
+    /// one too.
     pub(super) async fn handle(&mut self, mut events: Vec<Event>, pace: Pace) -> Next {
         while let Some(place) = events.iter().position(|event| self.is_suspect(event)) {
             let mut rest = events.split_off(place);
@@ -96,7 +97,10 @@ impl Worker {
     async fn handle_alone(&mut self, event: Event) -> Next {
         let retries = self.job.retries;
         let suspect = self.suspects.of(key_number(&event.key), &event.id).cloned();
-        let mut attempt = suspect.as_ref().map_or(1, |suspect| suspect.attempts.saturating_add(1));
+        let own = suspect.as_ref().map_or(0, |suspect| suspect.attempts);
+        // Others may have been given it in a batch that something else has ended: here it is called once at least.
+        let others = retries.map_or(0, |retries| event.attempts.min(retries.max_attempts.saturating_sub(1)));
+        let mut attempt = own.max(others).saturating_add(1);
         if let (Some(Suspect { attempts, reason, .. }), Some(Retries { max_attempts, .. })) = (&suspect, retries)
             && attempts >= &max_attempts
         {
@@ -157,7 +161,8 @@ impl Worker {
     }
 
     fn is_suspect(&self, event: &Event) -> bool {
-        !self.suspects.is_empty() && self.suspects.of(key_number(&event.key), &event.id).is_some()
+        let is_own = || !self.suspects.is_empty() && self.suspects.of(key_number(&event.key), &event.id).is_some();
+        event.attempts > 0 || is_own()
     }
 
     /// Whether the key that an event was read from holds other bytes by now. A store that doesn't answer has none.

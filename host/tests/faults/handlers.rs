@@ -134,6 +134,36 @@ fn what_ends_a_process_in_a_batch_costs_the_batchs_other_entries_no_attempt() {
 }
 
 #[test]
+fn an_entry_that_ended_another_consumer_has_had_its_attempts_there() {
+    let redis = Redis::start();
+    let bad = json!({"add": 1000, "then": "segfault"}).to_string();
+    let good = |add: u64| json!({"add": add}).to_string();
+    redis.append([good(1), bad.clone(), good(2)]);
+    redis.append([json!({"add": 4, "then": "fail", "until": 3}).to_string()]);
+    let first = consumer(&redis, &[("STREAM_CONSUMER", "first"), ("MAX_ATTEMPTS", "1000")]);
+    wait_for("several crashes", || (first.status()["restarts"]["sigsegv"].as_u64() > Some(3)).then_some(()));
+    first.kill();
+    let given = || redis.cli(&["xpending", "events", "plugin-host", "-", "+", "10"]);
+    let pending = given();
+    assert!(pending.lines().count() > 4, "it and others wait for somebody: {pending}");
+
+    let second = consumer(&redis, &[("STREAM_CONSUMER", "second"), ("STREAM_CLAIM_IDLE", "0.2")]);
+    let dead = wait_for_dead(&redis, 1);
+    assert_eq!((dead[0].data.as_str(), dead[0].attempts.as_str()), (bad.as_str(), "3"));
+    wait_for("all entries", || given().is_empty().then_some(()));
+    assert_eq!(second.status()["restarts"], json!({"sigsegv": 1}), "it was called once more, and not from the start");
+    let sum = |consumer: &str| -> f64 {
+        let env = redis.cli(&["hget", &format!("{{out}}:env:{consumer}"), "env"]);
+        serde_json::from_str::<serde_json::Value>(&env).map_or(0.0, |env| env["sum"].as_f64().unwrap())
+    };
+    assert_eq!(
+        sum("first") + sum("second"),
+        7.0,
+        "those that were given with it are counted, and have had attempts too"
+    );
+}
+
+#[test]
 fn an_input_that_cannot_be_read_is_set_aside_at_once_and_not_called_again() {
     let redis = Redis::start();
     let host = host(&redis, &[]);

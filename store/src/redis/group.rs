@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::redis::{Value, cmd};
+use ::redis::{Value, cmd, pipe};
 
 use super::Redis;
 use crate::error::{Cause, Outcome};
@@ -62,9 +62,27 @@ impl Redis {
         let Value::Array(answer) = self.ask(group, &claim).await? else { return Err(unread()) };
         let mut parts = answer.into_iter();
         match (parts.next(), parts.next()) {
-            (Some(next), Some(claimed)) => Ok((entries(claimed)?, text(next)?)),
+            (Some(next), Some(claimed)) => Ok((self.with_deliveries(group, entries(claimed)?).await?, text(next)?)),
             _ => Err(unread()),
         }
+    }
+
+    /// Asks how often each entry was given to somebody: `XAUTOCLAIM` doesn't say so, and counts as once.
+    async fn with_deliveries(&self, group: &Group, mut claimed: Vec<StreamEntry>) -> Outcome<Vec<StreamEntry>> {
+        let mut all = pipe();
+        for StreamEntry { id, .. } in &claimed {
+            all.cmd("XPENDING").arg(&group.stream).arg(&group.name).arg(id).arg(id).arg(1);
+        }
+        let streams = vec![group.stream.as_str(); claimed.len()];
+        if claimed.is_empty() {
+            return Ok(claimed);
+        }
+        for (answer, entry) in self.connection.each(&streams, all).await?.into_iter().zip(&mut claimed) {
+            // Entry, consumer, how long ago, how often; nothing where somebody has acknowledged it meanwhile.
+            let pending: Vec<(Vec<u8>, Vec<u8>, u64, u32)> = self.told(answer?, &group.stream)?;
+            entry.deliveries = pending.first().map_or(0, |(.., deliveries)| deliveries.saturating_sub(1));
+        }
+        Ok(claimed)
     }
 
     pub async fn acknowledge(&self, group: &Group, ids: &[&str]) -> Outcome<()> {
@@ -104,7 +122,7 @@ pub(super) fn entries(found: Value) -> Outcome<Vec<StreamEntry>> {
                 Some(Value::Array(words)) => Some(pairs(words)?),
                 _ => None,
             };
-            Ok(StreamEntry { id, fields })
+            Ok(StreamEntry { id, fields, deliveries: 0 })
         })
         .collect()
 }
