@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint reference check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots soak
+.PHONY: help dev test lint reference docs-pdf check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots soak
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -22,6 +22,9 @@ lint: ## what CI checks besides the tests
 
 reference: ## write docs/reference.md and the options in docs/viewer.md from what the code says
 	UPDATE_REFERENCE=1 cargo test --workspace --all-features --test reference
+
+docs-pdf: ## make PDFs of the pages for handler, viewer and runtime, in target/docs-pdf (needs pandoc and weasyprint)
+	ci/docs-pdf
 
 check-manifests: ## build k8s/, and hold it and the Dockerfile against schemas and linters
 	ci/check-manifests
