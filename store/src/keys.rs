@@ -66,7 +66,8 @@ const REPLAY: Companion = Companion {
 const LEASE: Companion = Companion {
     ending: "lease",
     kind: "string, for `LEASE_PERIOD`",
-    meaning: "which of several hosts works. A stream's consumer `NAME` other than `main` has `:lease:NAME`",
+    meaning: "which of several hosts works, and its period in ms. A stream's consumer `NAME` other than `main` has \
+              `:lease:NAME`",
 };
 
 /// All of them.

@@ -65,6 +65,7 @@ everywhere! {
     a_lease_that_is_extended_stays_and_one_that_is_not_runs_out
     a_lease_is_given_up_by_its_holder_alone
     a_lease_that_nobody_would_see_end_is_taken
+    a_lease_lasts_as_long_as_its_holder_has_taken_it_for
     a_wrong_typed_lease_is_an_error_and_stays
     a_forgotten_output_leaves_its_lease
     consumers_have_leases_of_their_own

@@ -67,7 +67,7 @@ async fn a_cluster_has_each_lease_at_the_master_of_its_output() {
         assert_eq!(one.take_lease(&keys, "one", LONG).await.unwrap(), Lease::Held);
         let taken = two.take_lease(&keys, "two", LONG).await.unwrap();
         assert!(matches!(&taken, Lease::Of { token, .. } if token == "one"), "{taken:?}");
-        assert_eq!(cluster.master(name).run::<String>(&["GET", &keys.lease]), "one");
+        assert_eq!(cluster.master(name).run::<String>(&["GET", &keys.lease]), "one 60000");
         one.release(&keys, "one").await.unwrap();
         assert_eq!(two.take_lease(&keys, "two", LONG).await.unwrap(), Lease::Held);
     }

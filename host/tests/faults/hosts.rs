@@ -52,6 +52,24 @@ fn one_that_is_killed_is_replaced_when_its_lease_has_ended() {
 }
 
 #[test]
+fn hosts_with_different_periods_do_not_both_work() {
+    let redis = Redis::start();
+    let active = host(&redis, &[("LEASE_PERIOD", "30")]);
+    wait_for("one that works", || (active.status()["state"] == "running").then_some(()));
+    let hasty = host(&redis, &[("LEASE_PERIOD", "0.3")]);
+    wait_for("one that stands by", || (hasty.status()["state"] == "standby").then_some(()));
+    for sum in 1..=20 {
+        redis.write(&json!({"add": 1, "number": sum}).to_string());
+        wait_for_sum(&redis, f64::from(sum));
+        // Several of the other's periods.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!((&active.status()["calls"], &hasty.status()["calls"]), (&json!(20), &json!(0)));
+    assert_eq!(hasty.status()["state"], "standby");
+    assert_eq!(redis.history().len(), 20);
+}
+
+#[test]
 fn a_crash_of_the_worker_costs_no_takeover() {
     let redis = Redis::start();
     let variables = [("LEASE_PERIOD", "2")];

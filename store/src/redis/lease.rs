@@ -1,4 +1,5 @@
-//! The lease: a key of plain bytes, the holder's token, with a time to live that the server measures.
+//! The lease: a key of plain bytes, the holder's token and how long it takes it for, with a time to live that the server
+//! measures.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ impl Redis {
     pub async fn take_lease(&self, key: &str, token: &str, time_to_live: Duration) -> Outcome<Lease> {
         let milliseconds = milliseconds(time_to_live);
         let mut take = TAKE_LEASE.key(key);
-        take.arg(token).arg(milliseconds).arg(milliseconds.saturating_mul(BELIEVED_TIMES));
+        take.arg(token).arg(milliseconds).arg(BELIEVED_TIMES);
         let (word, holder, left): (String, Vec<u8>, u64) =
             self.connection.use_for(key, async |server| take.invoke_async(server).await).await?;
         match word.as_str() {

@@ -5,6 +5,6 @@ local lease, token = KEYS[1], ARGV[1]
 local kind = redis.call('TYPE', lease).ok
 if kind ~= 'string' and kind ~= 'none' then return 'wrong type' end
 
-local holder = kind == 'string' and redis.call('GET', lease)
-if holder == token then redis.call('DEL', lease) end
+local value = kind == 'string' and redis.call('GET', lease)
+if value and (string.match(value, '^(.*) %d+$') or value) == token then redis.call('DEL', lease) end
 return 'free'

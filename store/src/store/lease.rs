@@ -11,8 +11,8 @@ impl Store {
     /// Takes the lease if it is free or `token`'s already; then it is `token`'s for `time_to_live` (whole milliseconds, at
     /// least one) from now. Extend it several times within that: whoever doesn't ask in time may find it another one's.
     /// The time is the store's to measure: the Redis server's clock, and on SQLite this machine's, so that hosts need not
-    /// agree about the time. A lease that would last longer than twice `time_to_live` is taken from its holder: none that
-    /// asks for the same time has one, so the clock was set back.
+    /// agree about the time; nor about the period, as the holder's own stands beside its token. A lease that would last longer
+    /// than twice that is taken from its holder: the clock was set back.
     ///
     /// Who waits for it needs not ask often. A [`watch`](Store::watch) on `keys.lease` tells at once that it was given up,
     /// and within a moment that its time is over. It also tells of each time that it was extended, the caller's own

@@ -60,15 +60,35 @@ pub async fn a_lease_is_given_up_by_its_holder_alone(place: &impl Place) {
 
 pub async fn a_lease_that_nobody_would_see_end_is_taken(place: &impl Place) {
     let (store, second) = (place.store(), Duration::from_secs(1));
-    // What a clock that was set back by an hour leaves.
-    assert_eq!(take(&store, "one", 3600 * second).await, Lease::Held);
+    let leave = async |value: &str, time_to_live| {
+        let lease = Keys { status: keys().lease, ..keys() };
+        store.announce(&lease, value.as_bytes(), time_to_live).await.unwrap();
+    };
+    // What a clock that was set back by an hour leaves, of this program and of one that wrote no period.
+    leave("one 1000", 3600 * second).await;
     assert_eq!(take(&store, "two", second).await, Lease::Held);
+    leave("one", 3600 * second).await;
+    assert_eq!(take(&store, "two", second).await, Lease::Held);
+    leave("one", second).await;
+    assert_of(&take(&store, "two", second).await, "one", second);
     store.write(&keys().lease, b"without end").await.unwrap();
     assert_eq!(take(&store, "two", second).await, Lease::Held);
     store.release(&keys(), "two").await.unwrap();
     // What a server leaves whose clock is a little ahead.
+    leave("one 40000", LONG).await;
+    assert_of(&take(&store, "two", second).await, "one", LONG);
+}
+
+pub async fn a_lease_lasts_as_long_as_its_holder_has_taken_it_for(place: &impl Place) {
+    let (store, second) = (place.store(), Duration::from_secs(1));
     assert_eq!(take(&store, "one", LONG).await, Lease::Held);
-    assert_of(&take(&store, "two", LONG * 2 / 3).await, "one", LONG);
+    assert_of(&take(&store, "two", second).await, "one", LONG);
+    assert_eq!(take(&store, "one", LONG).await, Lease::Held);
+    store.release(&keys(), "one").await.unwrap();
+    assert_eq!(take(&store, "two 2", second).await, Lease::Held, "a token may look like one with a period");
+    assert_of(&take(&store, "one", LONG).await, "two 2", second);
+    store.release(&keys(), "two 2").await.unwrap();
+    assert_eq!(take(&store, "one", LONG).await, Lease::Held);
 }
 
 pub async fn a_wrong_typed_lease_is_an_error_and_stays(place: &impl Place) {
