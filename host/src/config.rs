@@ -3,6 +3,7 @@
 //! Only this module reads the environment.
 
 mod dead;
+mod dev;
 mod reader;
 mod record;
 pub mod settings;
@@ -19,10 +20,10 @@ use crate::pattern::Pattern;
 use crate::plugin::{HandlerName, Loading, Origin};
 
 pub use self::dead::Asides;
+pub use self::dev::{DevFlags, DevTrigger, Developed};
 use self::reader::{Place, Reader};
 pub use self::record::{RecordFlags, Recorded, Recording};
-use self::values::{at_least, choice, http_address, seconds_not_too_few};
-pub use self::values::{seconds, seconds_or_never, store_without_password};
+use self::values::{at_least, choice, http_address, seconds, seconds_not_too_few, seconds_or_never};
 
 /// The flags of `run`, each with its variable ([`settings`]); the flag wins, and an empty value counts as unset.
 #[derive(Debug, Default, Args)]

@@ -15,7 +15,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::plugin::sha256;
 
-pub use feed::{Feed, Source};
+pub use feed::{Feed, Place, Source};
 pub use poll::Poll;
 pub use push::Push;
 pub use stream::Stream;

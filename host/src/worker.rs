@@ -67,8 +67,8 @@ pub struct Job {
 pub enum News<'a> {
     /// A call's outcome was committed.
     Committed(&'a Outcome),
-    /// A call failed.
-    Failed(&'a Failure),
+    /// A call failed, after this long.
+    Failed(&'a Failure, Duration),
     /// A new version of the plugin goes on with the env of the old one.
     Reloaded(&'a Loaded),
     /// A new version of the plugin can't be taken; the old one stays.

@@ -257,6 +257,20 @@ impl Store {
         self.told(outcome, || format!("write key {key:?}"))
     }
 
+    /// Writes an input as an entry of a stream, in the field `data`; about as many entries stay as `most` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::Cause::Unsupported) on SQLite; the store fails; the key holds something other than a
+    /// stream.
+    pub async fn append(&self, stream: &str, bytes: &[u8], most: usize) -> Result<(), Error> {
+        let outcome = match self.redis() {
+            Ok(redis) => redis.append(stream, bytes, most).await,
+            Err(cause) => Err(cause),
+        };
+        self.told(outcome, || format!("append to stream {stream:?}"))
+    }
+
     /// What the last commit left, or `None` where there was none.
     ///
     /// # Errors

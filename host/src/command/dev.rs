@@ -1,50 +1,49 @@
 //! `plugin-host dev`: builds a plugin, runs it on real input, prints each result, and goes on with each change.
 
 mod build;
+mod inputs;
 mod print;
 mod project;
+mod viewer;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
-use figures::CpuTimes;
-use store::{Address, Credentials, Keys, Store};
+use store::{Address, Credentials, Group, Keys, Store};
 use tokio::sync::mpsc;
 
+use self::inputs::inputs;
+use self::print::Printer;
 use self::project::Project;
+use self::viewer::Viewer;
 use super::anew::start_anew;
 use super::{End, Signals, runtime, stop_signal};
-use crate::config::{Limits, LogFormat, seconds, settings, store_without_password, variable};
+use crate::config::{DevFlags, DevTrigger, Developed, Limits, LogFormat, Retries, settings, variable};
 use crate::control::Supervision;
 use crate::logging;
 use crate::plugin::{Arrival, HandlerName, Loader, Loading};
 use crate::status::Board;
-use crate::trigger::{Feed, Source, Trigger};
+use crate::trigger::{Feed, Place, Poll, Push, Stream, Timer, Trigger};
 use crate::worker::{Job, Worker};
 
-/// Builds a plugin, or takes a module in Python, runs it on this machine's figures and prints each result; a change of
-/// the source is built and taken up while it runs
+/// Builds a plugin, or takes a module in Python, runs it on this machine's figures and prints each result, with what has
+/// changed since the last one; a change of the source is built and taken up while it runs
 #[derive(Args)]
 pub struct Arguments {
     /// The plugin's crate; or a module in Python (.py), or the folder that holds it
     #[arg(value_name = "CRATE", default_value = ".")]
     package: PathBuf,
-    /// Where data lies: redis://HOST:PORT or sqlite:PATH [default: plugin-host/dev.db in cargo's target folder, or
-    /// .plugin-host/dev.db beside a module, begun anew at each start]
-    #[arg(long, value_name = "URL", value_parser = store_without_password)]
-    store: Option<Address>,
-    /// Seconds between inputs, fractions allowed
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
-    period: Duration,
-    /// A file of JSON lines to take as input, one line a period, over and over [default: inputs.jsonl of the crate if
-    /// there is one, else this machine's figures]
-    #[arg(long, value_name = "FILE")]
-    input: Option<PathBuf>,
+    #[command(flatten)]
+    developed: DevFlags,
+    /// Opens plugin-viewer on the results, if it is installed
+    #[arg(long)]
+    viewer: bool,
+    /// The process that this one takes the place of has opened it.
+    #[arg(long, hide = true)]
+    viewer_is_open: bool,
     /// The handler: its symbol, or library.symbol; in Python function, or module.function
     #[arg(long, value_name = "NAME", default_value = "handler")]
     handler: HandlerName,
@@ -54,27 +53,40 @@ pub struct Arguments {
 
 /// The key of the inputs.
 const INPUT_KEY: &str = "metrics";
+/// The stream of the inputs. It is no key of the other triggers, and in the slot of the results.
+const INPUT_STREAM: &str = "{metrics-output}:inputs";
 /// The key of the results.
 const OUTPUT_KEY: &str = "metrics-output";
 /// How many results the history keeps.
 const HISTORY_LENGTH: usize = 720;
+/// What is logged: not what is printed as well.
+const LOGGED: &str = "warn,host::worker::call=off,host::versions=off";
 
 /// Builds, runs and watches until it is told to stop.
 ///
 /// # Errors
 ///
-/// There is no such crate or input, or the plugin is refused.
+/// The flags are wrong, there is no such crate or input, or the plugin is refused.
 pub fn dev(arguments: Arguments) -> Result<ExitCode> {
-    logging::start(LogFormat::Text, Some(&variable("RUST_LOG").unwrap_or_else(|| "warn".to_owned())));
-    let project = Project::at(&arguments.package)?;
-    let source = source(arguments.input.as_deref(), project.folder())?;
-    let (store, begin) = store(arguments.store, &project);
-    let python_plugin = arguments.python_plugin.or_else(|| variable("PYTHON_PLUGIN").map(PathBuf::from));
+    logging::start(LogFormat::Text, Some(&variable("RUST_LOG").unwrap_or_else(|| LOGGED.to_owned())));
+    let Arguments { package, developed, viewer, viewer_is_open, handler, python_plugin } = arguments;
+    let Developed { store, credentials, trigger, period, pace, input } = developed.resolve(variable)?;
+    let project = Project::at(&package)?;
+    let feed = match trigger {
+        DevTrigger::Timer => None,
+        DevTrigger::Stream => Some(Place::Stream(INPUT_STREAM.to_owned())),
+        DevTrigger::Each | DevTrigger::Poll | DevTrigger::Push => Some(Place::Key(INPUT_KEY.to_owned())),
+    };
+    let inputs = feed.map(|place| Ok::<_, anyhow::Error>((place, inputs(input.as_deref(), project.folder())?)));
+    let inputs = inputs.transpose()?;
+    let (store, begin) = store_of(store, credentials, &project);
+    let python_plugin = python_plugin.or_else(|| variable("PYTHON_PLUGIN").map(PathBuf::from));
     let loading = Loading { python_plugin, ..Loading::default() };
-    let loader = Arc::new(Loader::new(loading, arguments.handler, logging::plugin_sink())?);
+    let loader = Arc::new(Loader::new(loading, handler, logging::plugin_sink())?);
     let (sender, mut arrivals) = mpsc::channel(1);
     let runtime = runtime()?;
     let shown = store.address().to_string();
+    let mut window = None;
 
     let ended = runtime.block_on(async {
         let (mut stop, end) = stop_signal(Signals::TerminateOrInterrupt)?;
@@ -96,30 +108,71 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
         }
         println!("{} {} writes to {OUTPUT_KEY} in {shown}", plugin.name(), plugin.verified.manifest.version);
         println!("A change of its source is taken up; Ctrl-C ends.");
-        let board = Arc::new(Board::new(&plugin.verified.symbol, arguments.period));
-        board.loaded(&plugin);
-        let job = Job {
-            address: (store.address().host().to_owned(), store.address().port()),
-            store,
-            input_key: INPUT_KEY.to_owned(),
-            output,
-            history_length: HISTORY_LENGTH,
-            group: None,
-            output_stream: None,
-            retries: None,
-            limits: Limits::default(),
+        if viewer && !viewer_is_open {
+            let opened = Viewer::open(&store, OUTPUT_KEY, INPUT_KEY, period);
+            window = opened.inspect_err(|error| eprintln!("{error:#}")).ok();
+        }
+        let (trigger, written) = match (trigger, inputs) {
+            (DevTrigger::Each, Some((place, source))) => (Trigger::Feed(Feed::new(place, pace, source)), None),
+            (DevTrigger::Poll, inputs) => (Trigger::Poll(Poll::new(INPUT_KEY, period)), inputs),
+            (DevTrigger::Push, inputs) => (Trigger::Push(Push::new(INPUT_KEY, period)), inputs),
+            (DevTrigger::Stream, inputs) => (Trigger::Stream(Stream::new(&store, group(), 1, None)), inputs),
+            (_, _) => (Trigger::Timer(Timer::new(OUTPUT_KEY, period)), None),
         };
-        let trigger = Trigger::Feed(Feed::new(INPUT_KEY, arguments.period, source));
-        Worker::new(job, plugin, board, Supervision::default(), stop, print::news)?.run(trigger, arrivals).await;
+        // What is told of writes is told of those over other connections.
+        let writing = store.another();
+        let board = Arc::new(Board::new(&plugin.verified.symbol, period));
+        board.loaded(&plugin);
+        let mut printer = Printer::new();
+        let worker =
+            Worker::new(job(store, output, &trigger), plugin, board, Supervision::default(), stop, move |news| {
+                printer.news(news);
+            })?;
+        let worked = worker.run(trigger, arrivals);
+        match written {
+            Some((place, source)) => tokio::select! {
+                () = worked => {}
+                () = Feed::new(place, pace, source).write_on(&writing) => {}
+            },
+            None => worked.await,
+        }
         Ok(Ended::of(&end))
     });
     drop(loader);
     if ended? == Ended::ForANewVersion {
         println!("The source has changed: starting anew.");
-        let go_on = begin == Begin::Anew;
-        match start_anew(&if go_on { vec!["--store".into(), shown.into()] } else { Vec::new() })? {}
+        let mut more = Vec::new();
+        if begin == Begin::Anew {
+            more.extend(["--store".into(), shown.into()]);
+        }
+        if let Some(window) = window.take() {
+            window.leave_open();
+            more.push("--viewer-is-open".into());
+        }
+        match start_anew(&more)? {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the worker works on.
+fn job(store: Store, output: Keys, trigger: &Trigger) -> Job {
+    let is_stream = matches!(trigger, Trigger::Stream(_));
+    Job {
+        address: (store.address().host().to_owned(), store.address().port()),
+        store,
+        input_key: if is_stream { INPUT_STREAM } else { INPUT_KEY }.to_owned(),
+        output,
+        history_length: HISTORY_LENGTH,
+        group: is_stream.then(group),
+        output_stream: None,
+        // An entry that nobody acknowledges would come again at the next start.
+        retries: is_stream.then_some(Retries { max_attempts: 1, dead_max: HISTORY_LENGTH }),
+        limits: Limits::default(),
+    }
+}
+
+fn group() -> Group {
+    Group { stream: INPUT_STREAM.to_owned(), name: "plugin-host-dev".to_owned(), consumer: "main".to_owned() }
 }
 
 /// Why it has ended.
@@ -143,37 +196,10 @@ enum Begin {
     WhereItEnded,
 }
 
-fn store(address: Option<Address>, project: &Project) -> (Store, Begin) {
+fn store_of(address: Option<Address>, credentials: Credentials, project: &Project) -> (Store, Begin) {
     let (address, begin) = match address {
         Some(address) => (address, Begin::WhereItEnded),
         None => (Address::sqlite(project.database()), Begin::Anew),
     };
-    (Store::new(address, Credentials::default()), begin)
-}
-
-/// Where inputs come from: a file, or this machine.
-fn source(input: Option<&Path>, folder: &Path) -> Result<Source> {
-    let of_the_crate = folder.join("inputs.jsonl");
-    let file = input.map(Path::to_owned).or_else(|| of_the_crate.is_file().then_some(of_the_crate));
-    let Some(path) = file else {
-        // CPU percentages are those since the last reading, so the first reading is made before the build.
-        let (_, mut before) = figures::read(&CpuTimes::default()).context("can't read this machine's figures")?;
-        return Ok(Box::new(move || {
-            let (figures, now) = figures::read(&before).context("can't read this machine's figures")?;
-            before = now;
-            Ok(serde_json::to_vec(&figures)?)
-        }));
-    };
-    let text = fs::read(&path).with_context(|| format!("can't read the input {}", path.display()))?;
-    let lines: Vec<_> = text
-        .split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .filter(|line| !line.is_empty())
-        .map(<[u8]>::to_vec)
-        .collect();
-    if lines.is_empty() {
-        bail!("the input {} holds no line", path.display());
-    }
-    let mut lines = lines.into_iter().cycle();
-    Ok(Box::new(move || lines.next().context("the input has ended")))
+    (Store::new(address, credentials), begin)
 }

@@ -3,19 +3,9 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use store::Address;
 
 pub(super) const PASSWORD_IN_FLAG: &str = "a flag with a password can be read by every user of the machine: use \
                                            REDIS_PASSWORD, REDIS_PASSWORD_FILE or STORE_URL";
-
-/// Reads a store's address as a flag has it: without a password.
-pub fn store_without_password(text: &str) -> Result<Address, String> {
-    match Address::parse(text) {
-        Ok(address) if address.has_password() => Err(PASSWORD_IN_FLAG.to_owned()),
-        Ok(address) => Ok(address),
-        Err(error) => Err(error.to_string()),
-    }
-}
 
 /// Reads a period in seconds; a millisecond is the shortest.
 pub fn seconds(text: &str) -> Result<Duration, String> {
@@ -24,6 +14,14 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|period| (Duration::from_millis(1)..=Duration::from_secs(365 * 24 * 3600)).contains(period))
         .ok_or_else(|| format!("{text:?} is not a number of seconds between 0.001 and a year"))
+}
+
+/// Reads a number of events a second, as the time between two of them.
+pub(super) fn events_a_second(text: &str) -> Result<Duration, String> {
+    let period = text.parse().ok().and_then(|rate: f64| Duration::try_from_secs_f64(rate.recip()).ok());
+    period
+        .filter(|period| (Duration::from_millis(1)..=Duration::from_secs(24 * 3600)).contains(period))
+        .ok_or_else(|| format!("{text:?} is no number of events a second, 1000 at most and one a day at least"))
 }
 
 /// Reads a period in seconds, 0 for never.

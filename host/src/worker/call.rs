@@ -111,7 +111,6 @@ impl Worker {
                 Ok(outcome) => return self.commit(event, outcome).await,
                 Err(failure) => failure,
             };
-            (self.tell)(News::Failed(&failure));
             if let Some(outcome) = self.call_version_before(&event, &failure) {
                 return self.commit(event, outcome).await;
             }
@@ -194,9 +193,11 @@ impl Worker {
         match &called {
             Ok(outcome) => self.counted(outcome),
             Err(failure) => {
-                self.board.failed(&event.key, started.elapsed(), failure);
-                let (us, kind) = (started.elapsed().as_micros() as u64, failure.kind.as_str());
+                let took = started.elapsed();
+                self.board.failed(&event.key, took, failure);
+                let (us, kind) = (took.as_micros() as u64, failure.kind.as_str());
                 tracing::error!(key = event.key, event = event.id, us, kind, "{failure}");
+                (self.tell)(News::Failed(failure, took));
                 self.announcement = self.announcement.min(Instant::now() + STATUS_DELAY);
             }
         }

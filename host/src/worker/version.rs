@@ -79,17 +79,10 @@ impl Worker {
         }
         let called = self.call_alone(event, 1);
         self.versions.exchange();
-        match called {
-            Ok(outcome) => {
-                let not = self.versions.go_back(failure)?;
-                self.tell_not_reloaded(&not);
-                Some(outcome)
-            }
-            Err(again) => {
-                (self.tell)(News::Failed(&again));
-                None
-            }
-        }
+        let outcome = called.ok()?;
+        let not = self.versions.go_back(failure)?;
+        self.tell_not_reloaded(&not);
+        Some(outcome)
     }
 
     fn announce_soon(&mut self) {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub mod dev;
 pub mod minisign;
 pub mod python;
 pub mod redis;

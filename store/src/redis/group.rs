@@ -9,6 +9,12 @@ use crate::error::{Cause, Outcome};
 use crate::group::{Group, StreamEntry};
 
 impl Redis {
+    pub async fn append(&self, stream: &str, bytes: &[u8], most: usize) -> Outcome<()> {
+        let mut add = cmd("XADD");
+        add.arg(stream).arg("MAXLEN").arg("~").arg(most).arg("*").arg("data").arg(bytes);
+        self.connection.use_for(stream, async |server| add.exec_async(server).await).await
+    }
+
     pub async fn create_group(&self, group: &Group) -> Outcome<()> {
         let mut create = cmd("XGROUP");
         create.arg("CREATE").arg(&group.stream).arg(&group.name).arg("0").arg("MKSTREAM");
