@@ -63,6 +63,21 @@ pub fn fixture() -> &'static [u8] {
     &STRIPPED
 }
 
+/// Compiles a plugin in C, without a warning.
+pub fn compile(source: &Path, library: &Path, arguments: &[&str]) {
+    let output = Command::new("cc")
+        .args(["-shared", "-fPIC", "-O2", "-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror"])
+        .args(arguments)
+        .arg("-I")
+        .arg(root().join("plugin-api/include"))
+        .arg("-o")
+        .arg(library)
+        .arg(source)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
 /// The fixture as a build of its own: its handler `versioned` tells the number.
 pub fn build(number: usize) -> Vec<u8> {
     let mut library = fixture().to_owned();
