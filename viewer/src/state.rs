@@ -42,6 +42,8 @@ pub struct State {
     pub records: Records,
     /// With a pattern: its machines.
     pub fleet: Fleet,
+    /// Counts the histories and lists that were begun: what is kept of one must not be drawn for another.
+    epoch: u64,
     /// With a pattern: how many keys match it, once all were looked through.
     matching: Option<usize>,
     /// With a pattern: the machine that is opened.
@@ -68,6 +70,8 @@ pub struct State {
     pub export_path: String,
     /// Seconds between a recording's results, while one is played.
     replayed: Option<f64>,
+    /// Seconds between results, as the host has said last: it holds when the status has gone with its host.
+    host_period: Option<f64>,
     notice: Option<Notice>,
     connecting: [Progress; 3],
     /// The connection was lost since the newest result.
@@ -129,6 +133,7 @@ impl State {
             history: History::default(),
             records: Records::default(),
             fleet: Fleet::default(),
+            epoch: 0,
             matching: None,
             opened: None,
             list: List::default(),
@@ -142,6 +147,7 @@ impl State {
             over: None,
             export_path,
             replayed: None,
+            host_period: None,
             notice: None,
             connecting: Default::default(),
             interrupted: false,
@@ -163,9 +169,12 @@ impl State {
     /// Seconds between results: the user's word, else the host's, else 5.
     pub fn period(&self) -> f64 {
         let said = self.target.as_ref().and_then(|target| target.period);
-        said.or(self.replayed)
-            .or_else(|| self.current.host.as_ref().and_then(HostStatus::usable_period))
-            .unwrap_or(USUAL_PERIOD)
+        said.or(self.replayed).or(self.host_period).unwrap_or(USUAL_PERIOD)
+    }
+
+    /// Another number for another history or list of machines than before.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Whether the result may be taken for what is now.
@@ -212,6 +221,9 @@ impl State {
                     Found::Document(document) => HostStatus::read(document.bytes()),
                     _ => None,
                 };
+                if let Some(host) = &self.current.host {
+                    self.host_period = host.usable_period();
+                }
             }
         }
     }
@@ -362,6 +374,7 @@ impl State {
         if !same {
             self.forget_results();
             self.current.host = None;
+            self.host_period = None;
             self.fleet = Fleet::default();
             self.list = List::default();
         }
@@ -385,6 +398,7 @@ impl State {
         self.records = Records::default();
         self.past = None;
         self.fresh_connection = true;
+        self.epoch += 1;
     }
 
     /// Begins to show a recording, whose results are `period` seconds apart.
@@ -403,10 +417,10 @@ impl State {
         if self.lists_machines() {
             return (!self.fleet.is_empty() || self.notice(now).is_some()).then_some(1.0);
         }
-        let frozen = self.shown().frozen_at.is_some();
+        // While the display is frozen, too: the word for the connection goes by what comes underneath.
         match self.current.output.age(now) {
-            Some(age) if !frozen => Some(1.0 - age.fract()),
-            _ => self.notice(now).map(|_| 1.0),
+            Some(age) => Some(1.0 - age.fract()),
+            None => self.notice(now).map(|_| 1.0),
         }
     }
 

@@ -8,7 +8,8 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use support::{Look, Scene, at, document, machine, machines, result, window};
 use viewer::model::{Column, Figures, Moment, Sight, Sorting};
-use viewer::state::{Action, Event, Found, State, View};
+use viewer::profile::{Profile, Secret};
+use viewer::state::{Action, Event, Follow, Found, Phase, State, View};
 
 fn open(state: State) -> Harness<'static, Scene> {
     let mut window = window(state, at(2.0), Look::default());
@@ -134,6 +135,40 @@ fn of_a_thousand_machines_only_those_in_sight_are_drawn() {
     press(&mut window, Key::End);
     let last = machine(999);
     assert!(rows(&window).iter().any(|row| row.starts_with(&format!("{last},"))), "{last}: {:?}", rows(&window));
+}
+
+#[test]
+fn another_fleet_s_machines_are_listed_and_another_machine_s_lines_are_drawn() {
+    let mut window = open(machines(3));
+    assert!(rows(&window)[0].starts_with("cache-1,"));
+    let state = &mut window.state_mut().state;
+    let profile = Profile { output_key: "other:*".to_owned(), ..state.target.clone().unwrap().profile };
+    state.watch(profile.target(Secret::None).unwrap());
+    state.apply(Event::Phase(Phase::Live(Follow::Push)));
+    // As many changes as there were before.
+    for tick in 0..40 {
+        let seen = [10, 11, 12].map(|number| {
+            let figures = Figures::of(&document(&result(2, tick + number)));
+            (format!("other-{number}"), (Sight::Written(Ok(figures)), Moment(tick as f64 - 39.0)))
+        });
+        state.apply(Event::Machines(seen.into()));
+    }
+    window.run_steps(3);
+    let listed: Vec<String> = rows(&window).iter().map(|row| row.split(',').next().unwrap().to_owned()).collect();
+    assert_eq!(listed, ["other-10", "other-11", "other-12"]);
+
+    let mut open_with = |name: &str, cpus: usize| {
+        let state = &mut window.state_mut().state;
+        state.act(Action::CloseMachine, Moment(2.0));
+        state.act(Action::OpenMachine(name.to_owned()), Moment(2.0));
+        state.apply(Event::Opened(Some(format!("other:{name}"))));
+        let past = (0..20).map(|tick| (Moment(tick as f64 - 20.0), document(&result(cpus, tick)))).collect();
+        state.apply(Event::Past(past));
+        state.view = View::History;
+        window.run_steps(3);
+        window.query_all_by_label_contains("History of 4 CPUs").count()
+    };
+    assert_eq!((open_with("other-10", 2), open_with("other-11", 4)), (0, 1));
 }
 
 #[test]

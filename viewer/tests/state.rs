@@ -78,6 +78,17 @@ fn the_period_is_the_users_then_the_hosts_then_five_seconds() {
 }
 
 #[test]
+fn the_hosts_period_holds_when_its_status_has_gone() {
+    let mut state = watching(2, 3);
+    look(&mut state, Key::Status, &json!({"state": "running", "period": 60.0}), 0.0);
+    state.apply(Event::Look { key: Key::Status, found: Found::Nothing, at: Moment(1.0) });
+    assert_eq!((state.shown().host.is_some(), state.period()), (false, 60.0));
+    let other = Profile { output_key: "other".to_owned(), ..state.target.clone().unwrap().profile };
+    state.watch(other.target(Secret::None).unwrap());
+    assert_eq!(state.period(), 5.0, "of another host nothing is known");
+}
+
+#[test]
 fn a_lost_connection_leaves_a_gap_and_keeps_the_history() {
     let mut state = watching(2, 10);
     break_and_mend(&mut state, 1.0);
@@ -116,6 +127,9 @@ fn a_frozen_display_stands_while_history_goes_on() {
     assert_eq!(state.shown().output.document, Some(reading(9)));
     assert_eq!(state.shown().output.age(state.time(Moment(9.0))), Some(1.0));
     assert_eq!(state.history.len(), 11);
+    // The word at the top is of now, and must not stay 'live' for want of a frame.
+    assert_eq!(state.standing(Moment(20.0)), Standing::Late);
+    assert!(state.moves_in(Moment(9.5)).is_some_and(|seconds| seconds <= 1.0));
     state.act(Action::ToggleFreeze, Moment(9.0));
     assert_eq!(state.shown().output.document, Some(reading(10)));
 }

@@ -93,7 +93,7 @@ pub struct Sorting {
     pub reversed: bool,
 }
 
-/// How many machines there are of each kind.
+/// How many machines there are of each kind. What is stale may not be taken for what is now, so its level doesn't count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// With a CPU at the second threshold or above.
@@ -260,8 +260,9 @@ impl Fleet {
             let freshness = machine.freshness(now, period);
             tally.late += usize::from(freshness == Some(Freshness::Late));
             tally.stale += usize::from(freshness == Some(Freshness::Stale));
-            tally.warning += usize::from(machine.level(limits) == Some(Level::Warning));
-            tally.critical += usize::from(machine.level(limits) == Some(Level::Critical));
+            let level = machine.level(limits).filter(|_| freshness != Some(Freshness::Stale));
+            tally.warning += usize::from(level == Some(Level::Warning));
+            tally.critical += usize::from(level == Some(Level::Critical));
             tally.unreadable += usize::from(machine.fault.is_some());
         }
         tally
@@ -324,5 +325,11 @@ mod tests {
         assert_eq!(fleet.listed(" WEB-1", Sorting::default()), ["web-10"]);
         let tally = fleet.tally(Moment(12.5), 5.0, Thresholds::default());
         assert_eq!((tally.critical, tally.warning, tally.late, tally.unreadable), (1, 1, 2, 1));
+        let tally = fleet.tally(Moment(26.5), 5.0, Thresholds::default());
+        assert_eq!(
+            (tally.critical, tally.warning, tally.late, tally.stale),
+            (0, 1, 2, 1),
+            "what is stale is neither now"
+        );
     }
 }

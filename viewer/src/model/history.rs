@@ -100,15 +100,16 @@ impl History {
         names
     }
 
-    /// The newest `count` numbers of a field, oldest first; those that are absent are left out.
-    pub fn tail(&self, name: &str, count: usize) -> Vec<f64> {
+    /// The newest `count` numbers of a field until a time, oldest first; those that are absent are left out.
+    pub fn tail(&self, name: &str, until: Moment, count: usize) -> Vec<f64> {
         let Some(column) = self.columns.get(name) else { return Vec::new() };
-        column.range(column.len().saturating_sub(count)..).copied().filter(|number| !number.is_nan()).collect()
+        let end = self.end(until);
+        column.range(end.saturating_sub(count)..end).copied().filter(|number| !number.is_nan()).collect()
     }
 
-    /// The least and the greatest number of a field.
-    pub fn extremes(&self, name: &str) -> Option<(f64, f64)> {
-        let numbers = self.columns.get(name)?.iter().filter(|number| !number.is_nan());
+    /// The least and the greatest number of a field until a time.
+    pub fn extremes(&self, name: &str, until: Moment) -> Option<(f64, f64)> {
+        let numbers = self.columns.get(name)?.range(..self.end(until)).filter(|number| !number.is_nan());
         numbers.fold(None, |seen, number| {
             let (least, most) = seen.unwrap_or((*number, *number));
             Some((least.min(*number), most.max(*number)))
@@ -123,6 +124,11 @@ impl History {
         let span = self.span(from, to);
         let numbers = self.times.range(span.clone()).zip(column.range(span.clone()).copied());
         pieces(numbers, period, span.len(), most)
+    }
+
+    /// How many samples there are until a time.
+    fn end(&self, until: Moment) -> usize {
+        self.times.partition_point(|time| time.at <= until.0)
     }
 
     /// The samples between two times, and those next to them.
@@ -259,13 +265,21 @@ mod tests {
         history.push(Moment(1.0), false, [("b", 5.0)].into_iter());
         history.push(Moment(2.0), false, [("a", 2.0), ("b", 6.0)].into_iter());
         assert_eq!(pieces(&history), [vec![0.0], vec![2.0]]);
-        assert_eq!(history.tail("b", 9), [5.0, 6.0]);
-        assert_eq!(history.extremes("a"), Some((1.0, 2.0)));
+        assert_eq!(history.tail("b", Moment(2.0), 9), [5.0, 6.0]);
+        assert_eq!(history.extremes("a", Moment(2.0)), Some((1.0, 2.0)));
+    }
+
+    #[test]
+    fn what_came_after_a_time_is_not_of_its_past() {
+        let history = history(&[(0.0, 5.0), (1.0, 4.0), (2.0, 9.0), (3.0, 1.0)]);
+        assert_eq!(history.tail("a", Moment(2.5), 2), [4.0, 9.0]);
+        assert_eq!(history.extremes("a", Moment(2.5)), Some((4.0, 9.0)));
+        assert_eq!((history.tail("a", Moment(-1.0), 2), history.extremes("a", Moment(-1.0))), (Vec::new(), None));
     }
 
     #[test]
     fn samples_that_come_twice_or_late_are_left_out() {
-        assert_eq!(history(&[(1.0, 1.0), (1.0, 2.0), (0.5, 3.0)]).tail("a", 9), [1.0]);
+        assert_eq!(history(&[(1.0, 1.0), (1.0, 2.0), (0.5, 3.0)]).tail("a", Moment(9.0), 9), [1.0]);
     }
 
     #[test]

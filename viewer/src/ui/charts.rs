@@ -162,7 +162,7 @@ impl<'a> Scene<'a> {
             now,
             colors: Colors::of(ui, state.settings.palette),
             span,
-            fields: Fields::of(ui.ctx(), &state.history),
+            fields: Fields::of(ui.ctx(), state.epoch(), &state.history),
             gaps: state.history.gaps(span.from, span.to.min(now.0), state.period()),
             pointed: ui.data(|data| data.get_temp(Pointed::memory())).unwrap_or_default(),
         }

@@ -36,8 +36,8 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors, acti
         format!("{}, {:.1} %, {}, {age}", cpu.name(), cpu.percent, level.word())
     };
     match Layout::of(cpus.len()) {
-        Layout::Large => gauges(ui, &cpus, Size::Large, state, freshness, &spoken, colors),
-        Layout::Small => gauges(ui, &cpus, Size::Small, state, freshness, &spoken, colors),
+        Layout::Large => gauges(ui, &cpus, Size::Large, state, time, freshness, &spoken, colors),
+        Layout::Small => gauges(ui, &cpus, Size::Small, state, time, freshness, &spoken, colors),
         Layout::Tiles => tiles::draw(ui, &cpus, state.settings.thresholds, freshness, &spoken, colors),
         Layout::HeatMap => {
             heat::draw(ui, &cpus, state.settings.thresholds, freshness, &spoken, colors);
@@ -46,7 +46,7 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors, acti
             hottest.truncate(HOTTEST);
             ui.add_space(4.0);
             ui.label(RichText::new("The hottest").color(colors.text));
-            gauges(ui, &hottest, Size::Small, state, freshness, &spoken, colors);
+            gauges(ui, &hottest, Size::Small, state, time, freshness, &spoken, colors);
         }
     }
 }
@@ -68,10 +68,13 @@ fn gauges(
     cpus: &[&Cpu],
     size: Size,
     state: &State,
+    time: &Time,
     freshness: Option<Freshness>,
     spoken: &dyn Fn(&Cpu) -> String,
     colors: &Colors,
 ) {
+    // What has come since the display was frozen isn't shown.
+    let until = state.time(time.now);
     let (least, most, shape) = size.points();
     let places = grid(ui, cpus.len(), least..=most, shape);
     for (cpu, rect) in cpus.iter().zip(places) {
@@ -81,8 +84,8 @@ fn gauges(
             percent: cpu.percent,
             level: state.settings.thresholds.level(cpu.percent),
             freshness,
-            past: &state.history.tail(&field, PAST),
-            extremes: state.history.extremes(&field),
+            past: &state.history.tail(&field, until, PAST),
+            extremes: state.history.extremes(&field, until),
             spoken: &spoken(cpu),
         };
         gauge::draw(ui, rect, size, &gauge, state.settings.thresholds, colors);
@@ -105,7 +108,8 @@ pub fn grid(ui: &mut egui::Ui, count: usize, widths: RangeInclusive<f32>, shape:
         .collect()
 }
 
-/// How many columns, and how wide: as wide as can be, but rather a little narrower than with a last row half empty.
+/// How many columns, and how wide: first of all such that all are in sight, or as many as can be; then as wide as can
+/// be, but rather a little narrower than with a last row half empty.
 fn arrangement(count: usize, room: Vec2, widths: &RangeInclusive<f32>, shape: f32) -> (usize, f32) {
     let most = (((room.x + GAP) / (widths.start() + GAP)) as usize).clamp(1, count.max(1));
     let width = |columns: usize| {
@@ -115,9 +119,44 @@ fn arrangement(count: usize, room: Vec2, widths: &RangeInclusive<f32>, shape: f3
     };
     let widest = (1..=most).map(width).fold(0.0, f32::max);
     let empty = |columns: usize| count.next_multiple_of(columns) - count;
+    let over = |columns: usize, width: f32| {
+        let step = (width * shape).floor() + GAP;
+        (count.div_ceil(columns) as f32 * step - GAP - room.y).floor().max(0.0)
+    };
     (1..=most)
         .map(|columns| (columns, width(columns)))
         .filter(|(_, width)| *width >= widest * 0.85)
-        .min_by(|(a, wide), (b, wider)| empty(*a).cmp(&empty(*b)).then(wider.total_cmp(wide)).then(b.cmp(a)))
+        .min_by(|(a, wide), (b, wider)| {
+            let in_sight = over(*a, *wide).total_cmp(&over(*b, *wider));
+            in_sight.then(empty(*a).cmp(&empty(*b))).then(wider.total_cmp(wide)).then(b.cmp(a))
+        })
         .unwrap_or((1, *widths.start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tiles::{SHAPE, WIDTHS};
+    use super::*;
+
+    #[test]
+    fn whatever_can_be_in_sight_is() {
+        let sizes = [Size::Large.points(), Size::Small.points(), (*WIDTHS.start(), *WIDTHS.end(), SHAPE)];
+        for ((least, most, shape), room) in sizes.into_iter().flat_map(|size| ROOMS.map(|room| (size, room))) {
+            let rows_in_sight = ((room.y + GAP) / ((least * shape).floor() + GAP)) as usize;
+            for count in 1..=128 {
+                let (columns, width) = arrangement(count, room, &(least..=most), shape);
+                let rows = count.div_ceil(columns);
+                let across = (((room.x + GAP) / (least + GAP)) as usize).clamp(1, count);
+                let fits = count.div_ceil(across) <= rows_in_sight;
+                let below = rows as f32 * ((width * shape).floor() + GAP) - GAP - room.y;
+                let told = format!("{count} of {least} in {room}: {columns} of {across} columns, {below} below");
+                assert!(width >= least.min(room.x).floor(), "{told}");
+                assert_eq!(below < 1.0, fits, "{told}");
+                assert!(fits || rows == count.div_ceil(across), "{told}");
+            }
+        }
+    }
+
+    /// What is left of windows of several sizes.
+    const ROOMS: [Vec2; 4] = [vec2(1_160.0, 420.0), vec2(1_160.0, 300.0), vec2(700.0, 500.0), vec2(400.0, 120.0)];
 }

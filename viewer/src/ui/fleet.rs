@@ -28,7 +28,7 @@ pub fn page(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Act
         return;
     }
     let list = &state.list;
-    let key = (state.fleet.revision(list.sorting), list.search.clone(), list.sorting);
+    let key = (state.epoch(), state.fleet.revision(list.sorting), list.search.clone(), list.sorting);
     let names: Arc<Vec<String>> =
         memo::kept(ui.ctx(), egui::Id::unique("machines"), key, || state.fleet.listed(&list.search, list.sorting));
     let entered = controls(ui, state, time, names.len(), &colors, actions);

@@ -10,7 +10,10 @@ use super::{sign, theme};
 use crate::model::{Cpu, Freshness, Thresholds};
 
 /// The least and the most points across.
-const WIDTHS: RangeInclusive<f32> = 74.0..=104.0;
+pub(super) const WIDTHS: RangeInclusive<f32> = 74.0..=104.0;
+
+/// How many times as high as wide.
+pub(super) const SHAPE: f32 = 0.62;
 
 /// Draws a tile for each CPU: its number, its value, its level's sign, and a bar.
 pub fn draw(
@@ -21,7 +24,7 @@ pub fn draw(
     spoken: &dyn Fn(&Cpu) -> String,
     colors: &Colors,
 ) {
-    let places = grid(ui, cpus.len(), WIDTHS, 0.62);
+    let places = grid(ui, cpus.len(), WIDTHS, SHAPE);
     for (cpu, rect) in cpus.iter().zip(places) {
         let response = ui.interact(rect, ui.scope_id().with(("tile", &cpu.id)), egui::Sense::hover());
         let spoken = spoken(cpu);

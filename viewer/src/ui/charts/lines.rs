@@ -31,6 +31,8 @@ const LINE_POINTS: usize = 2_000;
 /// The fields of a history, by what they are.
 #[derive(Debug, Default)]
 pub struct Fields {
+    /// The epoch of the history that they are of.
+    pub epoch: u64,
     /// Egress and cache, as far as they are there.
     pub shares: Vec<String>,
     /// The CPUs' averages, by number.
@@ -81,6 +83,7 @@ pub enum Weight {
 /// What the lines were made of; with the same, they are the same to the eye.
 #[derive(Debug, Clone, PartialEq)]
 struct Made {
+    epoch: u64,
     /// The oldest and the newest sample, in widths of what the eye can tell apart.
     history: [Option<f64>; 2],
     from: f64,
@@ -100,10 +103,10 @@ impl Version {
 }
 
 impl Fields {
-    /// The fields of this history.
-    pub fn of(ctx: &egui::Context, history: &History) -> Arc<Fields> {
-        kept(ctx, egui::Id::unique("fields of the history"), Version::of(history), || {
-            let mut fields = Fields::default();
+    /// The fields of this history; another history has another `epoch`.
+    pub fn of(ctx: &egui::Context, epoch: u64, history: &History) -> Arc<Fields> {
+        kept(ctx, egui::Id::unique("fields of the history"), (epoch, Version::of(history)), || {
+            let mut fields = Fields { epoch, ..Fields::default() };
             for name in history.names() {
                 if name == EGRESS || CACHE.contains(&name) {
                     fields.shares.push(name.to_owned());
@@ -121,7 +124,7 @@ impl Fields {
 }
 
 impl Group {
-    /// Its lines over `span`.
+    /// Its lines over `span`; the fields are this history's.
     pub fn lines(
         &self,
         ctx: &egui::Context,
@@ -138,7 +141,7 @@ impl Group {
         // Over hours, a result more moves the lines by less than a point of the screen.
         let least = grid / 64.0;
         let history_seen = [history.oldest(), history.newest()].map(|seen| seen.map(|at| (at.0 / least).floor()));
-        let made = Made { history: history_seen, from, to, period, hidden: hidden.clone() };
+        let made = Made { epoch: fields.epoch, history: history_seen, from, to, period, hidden: hidden.clone() };
         kept(ctx, egui::Id::unique(("lines of", format!("{self:?}"))), made.clone(), || {
             let mut lines = self.without_points(fields);
             fill(&mut lines, history, fields, &made);
@@ -224,7 +227,7 @@ mod tests {
 
     fn points(history: &History, group: &Group, hidden: &BTreeSet<String>) -> usize {
         let ctx = egui::Context::default();
-        let fields = Fields::of(&ctx, history);
+        let fields = Fields::of(&ctx, 0, history);
         let span = Span { from: 0.0, to: history.len() as f64 };
         let lines = group.lines(&ctx, history, &fields, span, 1.0, hidden);
         lines.iter().flat_map(|line| &line.segments).map(Vec::len).sum()
@@ -253,7 +256,7 @@ mod tests {
         let ctx = egui::Context::default();
         let mut history = history(2, 7_200);
         let lines = |history: &History, to: f64| {
-            let fields = Fields::of(&ctx, history);
+            let fields = Fields::of(&ctx, 0, history);
             Group::Cpus.lines(&ctx, history, &fields, Span { from: 0.0, to }, 1.0, &BTreeSet::new())
         };
         let mut seen = vec![lines(&history, 7_200.0)];
@@ -266,11 +269,29 @@ mod tests {
     }
 
     #[test]
+    fn another_history_of_the_same_times_has_lines_of_its_own() {
+        let ctx = egui::Context::default();
+        let line = |epoch: u64, field: &str, number: f64| {
+            let mut history = History::default();
+            for at in 0..10 {
+                history.push(Moment(f64::from(at)), false, [(field, number)].into_iter());
+            }
+            let fields = Fields::of(&ctx, epoch, &history);
+            let lines = Group::Cpus.lines(&ctx, &history, &fields, Span { from: 0.0, to: 9.0 }, 1.0, &BTreeSet::new());
+            (lines[0].field.clone(), lines[0].segments[0][0][1])
+        };
+        let (one, other) = ("avg-util-cpu0-60sec", "avg-util-cpu1-60sec");
+        assert_eq!(line(1, one, 5.0), (one.to_owned(), 5.0));
+        assert_eq!(line(2, one, 95.0), (one.to_owned(), 95.0));
+        assert_eq!(line(3, other, 95.0), (other.to_owned(), 95.0));
+    }
+
+    #[test]
     fn lines_are_made_anew_only_for_something_new() {
         let ctx = egui::Context::default();
         let mut history = history(4, 100);
         let lines = |history: &History, to: f64| {
-            let fields = Fields::of(&ctx, history);
+            let fields = Fields::of(&ctx, 0, history);
             let span = Span { from: to - 64.0, to };
             Group::Cpus.lines(&ctx, history, &fields, span, 1.0, &BTreeSet::new())
         };
