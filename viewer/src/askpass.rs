@@ -127,7 +127,7 @@ fn once_alone(end: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// Where there are no signals, nobody is killed without a word.
+/// Where there are no signals, who ends `ssh` ends what it has started, too.
 #[cfg(not(unix))]
 fn once_alone(_end: impl FnOnce() + Send + 'static) {}
 

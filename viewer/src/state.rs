@@ -208,6 +208,7 @@ impl State {
                     self.fleet.take(&name, sight, at);
                 }
             }
+            Event::Present(names) => self.fleet.retain(&names),
             Event::Matching(keys) => self.matching = Some(keys),
             Event::Opened(output_key) => self.begin_to_tell(output_key.as_deref()),
             Event::Past(_) | Event::Look { key: Key::Output | Key::Input, .. } if !self.is_told() => {}

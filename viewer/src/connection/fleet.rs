@@ -40,6 +40,8 @@ impl Session<'_> {
         let mut known = Known::new();
         self.open_machine(live).await?;
         self.look_through(live, pattern, &mut known).await?;
+        // Machines of before a break may have gone with it; from now on each that goes is told by itself.
+        self.feed.tell(Event::Present(known.keys().cloned().collect()));
         let (mut looked, mut looked_through) = (Instant::now(), Instant::now());
         loop {
             let due = looked + Duration::from_secs_f64(self.period(live));

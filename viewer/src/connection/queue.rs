@@ -94,6 +94,8 @@ impl Waiting {
                 |waiting| matches!(waiting, Event::Step(..) | Event::Phase(_)),
                 |waiting| matches!(waiting, Event::Phase(Phase::Live(_)) | Event::Look { .. } | Event::Past(_)),
             ),
+            // The newest look through all keys says more than those before.
+            Event::Present(_) => self.forget(|waiting| matches!(waiting, Event::Present(_)), |_| false),
             // Of each machine the newest state counts.
             Event::Machines(_) => {
                 if let Some(Event::Machines(waiting)) = self.events.back_mut()
@@ -141,6 +143,7 @@ fn bytes(event: &Event) -> usize {
         Event::Look { found: Found::Document(document), .. } => document.bytes().len(),
         Event::Past(entries) => entries.iter().map(|(_, document)| document.bytes().len()).sum(),
         Event::Machines(machines) => bytes_of(machines),
+        Event::Present(names) => names.iter().map(|name| name.len() + size_of::<String>()).sum(),
         _ => 0,
     }
 }
@@ -206,6 +209,14 @@ mod tests {
         assert_eq!(left.last(), Some(&look(Key::Output, "9999")));
         let large = "x".repeat(1 << 20);
         assert!(after((0..40).map(|_| look(Key::Output, &large))).len() <= 16);
+    }
+
+    #[test]
+    fn of_looks_through_all_keys_only_the_newest_waits() {
+        let present = |name: &str| Event::Present([name.to_owned()].into());
+        let live = || Event::Phase(Phase::Live(Follow::Push));
+        let events = [present("a"), live(), look(Key::Output, "1"), present("b")];
+        assert_eq!(after(events.clone()), events[1..]);
     }
 
     #[test]

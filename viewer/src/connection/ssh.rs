@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -33,6 +34,10 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
 /// The longest first line that a Redis answers with.
 const LONGEST_ANSWER: usize = 512;
 
+/// No console window for a program of the console.
+#[cfg(windows)]
+const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+
 /// Variables that `ssh` gets besides this program's own; `PATH` is where it is looked for.
 pub type Variables = Vec<(OsString, OsString)>;
 
@@ -44,6 +49,8 @@ pub(super) struct Ssh {
     /// What is there speaks TLS from the first byte.
     tls: bool,
     variables: Variables,
+    /// The user's configuration has it say nothing, not even why it ends.
+    quiet: AtomicBool,
     said: Mutex<Said>,
 }
 
@@ -74,7 +81,14 @@ impl Ssh {
         let (host, port) = (address.host(), address.port());
         let place = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
         let said = Mutex::new(Said { words: Arc::default(), ended: watch::channel(()).1 });
-        Ssh { alias: alias.to_owned(), place, tls: address.is_tls(), variables: variables.clone(), said }
+        Ssh {
+            alias: alias.to_owned(),
+            place,
+            tls: address.is_tls(),
+            variables: variables.clone(),
+            quiet: AtomicBool::new(false),
+            said,
+        }
     }
 
     /// What the alias stands for, as the user's configuration has it: `me@host:22`, and through what.
@@ -92,6 +106,9 @@ impl Ssh {
         }
         let value =
             |name: &str| printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).map(printable);
+        // Two names of the same level; of `QUIET` it tells the older one.
+        let quiet = value("loglevel").is_some_and(|level| matches!(level.as_str(), "QUIET" | "SILENT"));
+        self.quiet.store(quiet, Ordering::Relaxed);
         let mut told = format!(
             "{}@{}:{}",
             value("user").unwrap_or_default(),
@@ -125,6 +142,10 @@ impl Ssh {
         let mut ssh = command(&self.variables);
         ssh.args(["-o", "ControlMaster=no", "-o", "ControlPath=none"]);
         ssh.args(["-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=2", "-o", "ConnectTimeout=10"]);
+        if self.quiet.load(Ordering::Relaxed) {
+            // What can't be mended by trying again is told from what can by its words.
+            ssh.args(["-o", "LogLevel=ERROR"]);
+        }
         ssh.args(["-W", &self.place, "--", &self.alias]);
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = ssh.spawn()?;
@@ -178,11 +199,7 @@ fn command(variables: &Variables) -> Command {
     #[cfg(unix)]
     command.process_group(0);
     #[cfg(windows)]
-    {
-        /// No console window for a program of the console.
-        const CREATE_NO_WINDOW: u32 = 0x0800_0000;
-        command.creation_flags(CREATE_NO_WINDOW);
-    }
+    command.creation_flags(CREATE_NO_WINDOW);
     command
 }
 
@@ -262,6 +279,14 @@ impl Drop for Process {
         if let Some(group) = self.0.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
             // It fails only where nobody is left.
             rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
+        }
+        #[cfg(windows)]
+        if let Some(id) = self.0.id() {
+            use std::os::windows::process::CommandExt;
+            // By the number of their parent, so before that ends. It fails only where nobody is left.
+            let mut end = std::process::Command::new("taskkill");
+            end.args(["/T", "/F", "/PID", &id.to_string()]).creation_flags(CREATE_NO_WINDOW);
+            end.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok();
         }
         #[cfg(not(unix))]
         self.0.start_kill().ok();

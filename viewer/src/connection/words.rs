@@ -41,7 +41,8 @@ const SENTENCES: [Sentence; 9] = [
         advice: "Others may read the key's file, so ssh doesn't use it: take their rights away (chmod 600).",
     },
     Sentence {
-        parts: &["Permission denied", "No more authentication methods", "sign_and_send_pubkey"],
+        // With the ways that were tried; the system denies a file with the first two words alone.
+        parts: &["Permission denied (", "No more authentication methods", "sign_and_send_pubkey"],
         then: Then::NeedsYou,
         advice: "The host doesn't take this user's key or password. See with ssh-add -l whether the agent holds the key, \
                  and that ssh ALIAS logs in from a terminal.",
@@ -197,6 +198,18 @@ mod tests {
                 ssh,
                 you,
                 "chmod 600",
+            ),
+            (
+                "Load key \"/home/me/.ssh/id\": Permission denied\nConnection closed by 1.2.3.4 port 22",
+                ssh,
+                again,
+                "up",
+            ),
+            (
+                "hostfile_replace_entries: mkstemp: Permission denied\nssh: connect to host web port 22: Connection refused",
+                ssh,
+                again,
+                "no SSH server listens",
             ),
             ("Host key verification failed.", ssh, you, "fingerprint"),
             ("No ED25519 host key is known for web and you have requested strict checking.", ssh, you, "fingerprint"),

@@ -2,7 +2,7 @@
 //! keys there are and however often they are written.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash, Hasher};
 
 use super::document::Document;
@@ -201,6 +201,16 @@ impl Fleet {
         }
     }
 
+    /// Forgets all others.
+    pub fn retain(&mut self, names: &BTreeSet<String>) {
+        let before = self.machines.len();
+        self.machines.retain(|name, _| names.contains(name));
+        if self.machines.len() < before {
+            self.changes += 1;
+            self.renewals += 1;
+        }
+    }
+
     /// A machine by its name.
     pub fn get(&self, name: &str) -> Option<&Machine> {
         self.machines.get(name)
@@ -293,6 +303,18 @@ mod tests {
         assert_eq!((web.age(Moment(8.0)), web.fault.as_deref()), (Some(3.0), Some("no JSON")));
         fleet.take("web", Sight::Gone, Moment(9.0));
         assert!(fleet.is_empty());
+    }
+
+    #[test]
+    fn those_that_went_unseen_are_forgotten_and_the_list_is_made_anew() {
+        let mut fleet = Fleet::default();
+        for name in ["web", "db"] {
+            fleet.take(name, Sight::Found(figures(10.0, 1)), Moment(0.0));
+        }
+        let before = fleet.revision(Sorting::default());
+        fleet.retain(&["web".to_owned(), "new".to_owned()].into());
+        assert_eq!(fleet.listed("", Sorting::default()), ["web"]);
+        assert_ne!(fleet.revision(Sorting::default()), before);
     }
 
     #[test]

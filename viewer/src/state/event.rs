@@ -1,6 +1,6 @@
 //! What the connection tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Document, Moment, Sight, Unreadable};
 
@@ -24,6 +24,8 @@ pub enum Event {
     Past(Vec<(Moment, Document)>),
     /// What was seen of machines, by their names, and when.
     Machines(BTreeMap<String, (Sight, Moment)>),
+    /// These machines are there, and no others: what was seen before of others is past.
+    Present(BTreeSet<String>),
     /// So many keys match the pattern.
     Matching(usize),
     /// With a pattern: looks at output and input are from now on those of the machine with this output key.

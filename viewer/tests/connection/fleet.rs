@@ -1,5 +1,7 @@
 //! The keys of a pattern on a real Redis: all machines as a list, one of them opened.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use store::testing::{RedisOptions, RedisServer};
@@ -116,6 +118,60 @@ fn after_a_break_the_list_goes_on_and_the_opened_machine_too() {
     seen.send(Command::Retry);
     seen.until("another attempt", |seen| seen.attempts() > 1 && seen.is_live());
     seen.recovers(&web, 10);
+}
+
+#[test]
+fn machines_that_went_while_the_way_was_down_are_gone() {
+    let server = RedisServer::start();
+    for name in ["web", "old"] {
+        set(&server, name, 10.0, 1);
+    }
+    let mut seen = watching(&server);
+    seen.until("both", |seen| seen.state.fleet.len() == 2 && seen.events.contains(&Event::Matching(2)));
+    seen.send(Command::Disconnect);
+    seen.until("idle", |seen| seen.state.phase == Phase::Idle);
+    run(&server, &["DEL", "report:old"]);
+    set(&server, "new", 20.0, 1);
+    seen.send(Command::Retry);
+    seen.until("the new one", |seen| mean(seen, "new") == Some(20.0));
+    seen.until("the end of the old one", |seen| seen.state.fleet.get("old").is_none());
+    assert_eq!(mean(&seen, "web"), Some(10.0), "what is still there stays");
+}
+
+#[test]
+fn while_machines_are_written_without_pause_the_host_s_status_goes_on() {
+    let server = RedisServer::start();
+    set(&server, "web", 1.0, 1);
+    let profile = Profile { period: "0.5".to_owned(), ..pattern(&server) };
+    let mut seen = Seen::connecting(profile, Secret::None, Vec::new());
+    seen.until("the machine", |seen| mean(seen, "web") == Some(1.0));
+    let busy = Arc::new(AtomicBool::new(true));
+    let writer = {
+        let (busy, url) = (Arc::clone(&busy), server.url());
+        std::thread::spawn(move || {
+            let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
+            for turn in 2_u32.. {
+                let mut writes = redis::pipe();
+                for machine in 0..20 {
+                    let value = format!(r#"{{"avg-util-cpu0-60sec":{},"timestamp":{turn}}}"#, turn % 100);
+                    writes.set(format!("report:busy-{machine}"), value).ignore();
+                }
+                writes.exec(&mut connection).unwrap();
+                if !busy.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        })
+    };
+    seen.until("the busy ones", |seen| seen.state.fleet.len() == 21);
+    for calls in 1..4 {
+        run(&server, &["SET", "{report:*}:status", &format!(r#"{{"state":"running","calls":{calls}}}"#)]);
+        seen.within(Duration::from_secs(10), "the host's status", |seen| {
+            seen.state.shown().host.as_ref().is_some_and(|host| host.calls == calls)
+        });
+    }
+    busy.store(false, Ordering::Relaxed);
+    writer.join().unwrap();
 }
 
 #[test]

@@ -46,6 +46,21 @@ fn a_changed_host_key_needs_the_user_and_is_explained() {
 }
 
 #[test]
+fn an_ssh_that_is_to_say_nothing_still_says_why_it_refuses() {
+    let Some(sshd) = Sshd::start() else { return };
+    sshd.add_to_config("Host wrong-key changed\n LogLevel QUIET");
+    let (mut seen, why, _) = refused(&sshd, "redis://127.0.0.1:6379", "wrong-key", Step::Ssh);
+    assert!(why.contains("Permission denied (publickey)"), "{why}");
+    waits_for_the_user(&mut seen, &sshd);
+    assert!(sshd.arguments().contains("LogLevel=ERROR"), "{}", sshd.arguments());
+    let (mut seen, why, _) = refused(&sshd, "redis://127.0.0.1:6379", "changed", Step::Ssh);
+    assert!(why.contains("changed"), "{why}");
+    seen.until("needs you", |seen| seen.state.phase == Phase::NeedsYou);
+    let (_seen, _, _) = refused(&sshd, "redis://127.0.0.1:6379", "unknown", Step::Ssh);
+    assert!(!sshd.arguments().contains("LogLevel"), "what the user has chosen otherwise holds");
+}
+
+#[test]
 fn an_unknown_host_key_that_may_not_be_asked_for_needs_the_user() {
     let Some(sshd) = Sshd::start() else { return };
     let (mut seen, why, _) = refused(&sshd, "redis://127.0.0.1:6379", "unknown", Step::Ssh);
