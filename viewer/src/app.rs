@@ -12,10 +12,10 @@ use crate::connection::{Command, Connection};
 use crate::export::Contents;
 use crate::files::{Files, Job, Told};
 use crate::kept::Kept;
-use crate::profile::{Profile, Secret};
+use crate::profile::Profile;
 use crate::replay::{Recording, Replay};
 use crate::screenshot::Screenshot;
-use crate::state::{Action, Effect, Form, Format, Phase, State, View};
+use crate::state::{Action, Effect, Format, Login, Phase, State, View};
 use crate::ui::{self, Time};
 
 /// The most events taken in for one frame, so that a flood of them doesn't stop the drawing.
@@ -34,6 +34,8 @@ pub struct Start {
     pub notice: Option<String>,
     /// What to do first.
     pub first: First,
+    /// User and password of the environment.
+    pub login: Login,
     /// The files for `rediss://`.
     pub tls: Tls,
     /// The page to begin with.
@@ -49,7 +51,7 @@ pub enum First {
     /// Show the form.
     Form,
     /// Connect.
-    Connect(Box<Profile>, Secret),
+    Connect(Box<Profile>),
     /// Play a recorded file, so many times as fast.
     Replay(Recording, f64),
 }
@@ -93,11 +95,13 @@ impl App {
             ctx: ctx.clone(),
         };
         app.state.view = start.view;
+        app.state.login = start.login;
+        app.state.form = app.state.login.form(Profile::default());
         match start.first {
             First::Form => app.state.view = View::Connection,
             First::Replay(recording, speed) => app.play(recording, speed),
-            First::Connect(profile, secret) => {
-                app.state.form = Form { profile: *profile, secret };
+            First::Connect(profile) => {
+                app.state.form = app.state.login.form(*profile);
                 app.act(Action::Connect);
                 if app.state.form_faults.is_empty() {
                     app.state.view = start.view;
@@ -166,10 +170,11 @@ impl App {
     }
 
     fn play(&mut self, recording: Recording, speed: f64) {
-        self.clock = Clock::with_speed(speed);
         self.state.begin_replay(recording.period());
         let results = recording.len();
-        self.source = Source::Replay(Replay::start(recording, self.clock.clone(), waker(&self.ctx)), results);
+        let replay = Replay::start(recording, speed, waker(&self.ctx));
+        self.clock = replay.clock();
+        self.source = Source::Replay(replay, results);
     }
 
     fn time(&self) -> Time {

@@ -6,7 +6,7 @@ use clap::Parser;
 use store::{ClientFiles, Tls};
 
 use crate::profile::{Profile, Secret};
-use crate::state::View;
+use crate::state::{Login, View};
 
 /// Shows what a plugin-host makes of its inputs: gauges, bars and history, also through SSH.
 ///
@@ -57,13 +57,13 @@ pub struct Args {
 
 impl Args {
     /// The profile that the options name; none where none of them is given.
-    pub fn profile(&self, username: Option<String>) -> Option<Profile> {
+    pub fn profile(&self) -> Option<Profile> {
         let given = [&self.ssh, &self.store, &self.output_key, &self.input_key].iter().any(|option| option.is_some());
         given.then(|| Profile {
             name: String::new(),
             ssh: self.ssh.clone().unwrap_or_default(),
             store: self.store.clone().unwrap_or_default(),
-            username: username.unwrap_or_default(),
+            username: String::new(),
             output_key: self.output_key.clone().unwrap_or_default(),
             input_key: self.input_key.clone().unwrap_or_default(),
             period: self.period.clone().unwrap_or_default(),
@@ -72,14 +72,14 @@ impl Args {
 }
 
 /// User and password, as the environment has them; an empty variable counts as unset.
-pub fn login(variable: impl Fn(&str) -> Option<String>) -> (Option<String>, Secret) {
+pub fn login(variable: impl Fn(&str) -> Option<String>) -> Login {
     let set = |name: &str| variable(name).filter(|text| !text.is_empty());
     let secret = match (set("REDIS_PASSWORD"), set("REDIS_PASSWORD_FILE")) {
         (Some(text), _) => Secret::Text(text),
         (None, Some(path)) => Secret::File(path.into()),
         (None, None) => Secret::None,
     };
-    (set("REDIS_USERNAME"), secret)
+    Login { username: set("REDIS_USERNAME"), secret }
 }
 
 /// The files for `rediss://`, as the environment has them.
@@ -126,14 +126,14 @@ mod tests {
     #[test]
     fn an_alias_alone_is_enough() {
         let args = Args::parse_from(["plugin-viewer", "--ssh", "web"]);
-        assert!(args.profile(None).unwrap().target(Secret::None).is_ok());
-        assert_eq!(Args::parse_from(["plugin-viewer"]).profile(None), None);
+        assert!(args.profile().unwrap().target(Secret::None).is_ok());
+        assert_eq!(Args::parse_from(["plugin-viewer"]).profile(), None);
     }
 
     #[test]
     fn an_alias_with_a_dash_reaches_the_check_that_refuses_it() {
         let args = Args::parse_from(["plugin-viewer", "--ssh", "-oProxyCommand=x"]);
-        assert!(args.profile(None).unwrap().target(Secret::None).unwrap_err()[0].contains("dash"));
+        assert!(args.profile().unwrap().target(Secret::None).unwrap_err()[0].contains("dash"));
     }
 
     #[test]
@@ -163,6 +163,6 @@ mod tests {
             "REDIS_PASSWORD_FILE" => Some("/run/secret".to_owned()),
             _ => None,
         };
-        assert_eq!(login(variables), (None, Secret::File("/run/secret".into())));
+        assert_eq!(login(variables), Login { username: None, secret: Secret::File("/run/secret".into()) });
     }
 }

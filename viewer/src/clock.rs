@@ -14,6 +14,8 @@ const SLEEP: f64 = 5.0;
 pub struct Clock {
     started: Instant,
     speed: f64,
+    /// A moment that had another time of day than now has.
+    recorded: Option<(Moment, SystemTime)>,
     sleep: Arc<Mutex<Sleep>>,
 }
 
@@ -37,7 +39,12 @@ impl Clock {
     /// A clock whose moments pass `speed` times as fast, for recordings.
     pub fn with_speed(speed: f64) -> Clock {
         let sleep = Sleep { wall_started: SystemTime::now(), ahead: 0.0, slept: 0.0 };
-        Clock { started: Instant::now(), speed, sleep: Arc::new(Mutex::new(sleep)) }
+        Clock { started: Instant::now(), speed, recorded: None, sleep: Arc::new(Mutex::new(sleep)) }
+    }
+
+    /// The same with the times of day of a recording: at `moment` it was `wall`.
+    pub fn recorded(self, moment: Moment, wall: SystemTime) -> Clock {
+        Clock { recorded: Some((moment, wall)), ..self }
     }
 
     /// What it shows.
@@ -58,7 +65,7 @@ impl Clock {
 
     /// The time of day at `moment`.
     pub fn wall(&self, moment: Moment) -> SystemTime {
-        let (now, wall) = (self.now(), SystemTime::now());
+        let (now, wall) = self.recorded.unwrap_or_else(|| (self.now(), SystemTime::now()));
         let apart = Duration::try_from_secs_f64((moment - now).abs()).unwrap_or_default();
         let told = if moment < now { wall.checked_sub(apart) } else { wall.checked_add(apart) };
         told.unwrap_or(wall)

@@ -30,7 +30,7 @@ pub enum Contents {
 impl Contents {
     /// The numbers of the history; `wall` tells when a moment was.
     pub fn numbers(history: &History, wall: impl Fn(Moment) -> SystemTime) -> Contents {
-        let times = history.rows().map(|(at, _)| wall(at)).collect();
+        let times = history.times().map(wall).collect();
         Contents::Numbers(history.clone(), times)
     }
 

@@ -43,12 +43,14 @@ fn start(args: &Args) -> anyhow::Result<Start> {
     // And whoever only wants a picture isn't remembered by it.
     let kept_file = kept_file.filter(|_| notice.is_none() && args.screenshot.is_none());
     let first = first(args, &kept)?;
+    let login = args::login(|name| std::env::var(name).ok());
     let tls = args::tls(|name| std::env::var(name).ok()).map_err(anyhow::Error::msg)?;
     Ok(Start {
         kept,
         kept_file,
         notice,
         first,
+        login,
         tls,
         view: args.page,
         screenshot: args.screenshot.clone(),
@@ -61,14 +63,13 @@ fn first(args: &Args, kept: &Kept) -> anyhow::Result<First> {
         let recording = Recording::open(file).with_context(|| format!("{} can't be played", file.display()))?;
         return Ok(First::Replay(recording, args.speed));
     }
-    let (username, secret) = args::login(|name| std::env::var(name).ok());
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let dev = || args::dev_profile(&std::env::current_dir().ok()?, target.as_deref());
-    let profile = args.profile(username).or_else(|| kept.last.clone()).or_else(dev);
+    let profile = args.profile().or_else(|| kept.last.clone()).or_else(dev);
     Ok(match profile {
         Some(profile) => {
             let period = args.period.clone().unwrap_or_else(|| profile.period.clone());
-            First::Connect(Box::new(Profile { period, ..profile }), secret)
+            First::Connect(Box::new(Profile { period, ..profile }))
         }
         None => First::Form,
     })

@@ -26,19 +26,30 @@ const NAP: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Replay {
     events: Receiver<Event>,
+    clock: Clock,
     /// Dropped with the replay, which wakes the thread to end.
     _stop: Sender<()>,
 }
 
 impl Replay {
-    /// Starts to play; the first result comes now. `wake` is called when there is an event to take.
-    pub fn start(recording: Recording, clock: Clock, wake: impl Fn() + Send + 'static) -> Replay {
+    /// Starts to play, `speed` times as fast; the first result comes now. `wake` is called when there is an event to take.
+    pub fn start(recording: Recording, speed: f64, wake: impl Fn() + Send + 'static) -> Replay {
+        let clock = Clock::with_speed(speed);
         let (sender, events) = mpsc::sync_channel(MOST_WAITING);
         let (stop, stopped) = mpsc::channel();
         let start = clock.now();
-        let player = Player { clock, start, sender, stopped, wake };
+        let clock = match recording.first() {
+            Some(first) => clock.recorded(start, first),
+            None => clock,
+        };
+        let player = Player { clock: clock.clone(), start, sender, stopped, wake };
         thread::spawn(move || player.play(recording));
-        Replay { events, _stop: stop }
+        Replay { events, clock, _stop: stop }
+    }
+
+    /// The clock that it goes by; its times of day are the recording's.
+    pub fn clock(&self) -> Clock {
+        self.clock.clone()
     }
 
     /// The next event, if there is one.
@@ -110,7 +121,7 @@ impl<W: Fn()> Player<W> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
+    use std::time::{Instant, SystemTime};
 
     use super::*;
 
@@ -120,7 +131,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let (wake, woken) = mpsc::channel();
         let recording = Recording::open(&path).unwrap();
-        let mut replay = Replay::start(recording, Clock::with_speed(speed), move || wake.send(()).unwrap_or_default());
+        let mut replay = Replay::start(recording, speed, move || wake.send(()).unwrap_or_default());
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut events = Vec::new();
         while events.last() != Some(&Event::Phase(Phase::Idle)) {
@@ -149,13 +160,38 @@ mod tests {
     }
 
     #[test]
+    fn times_of_day_are_those_of_the_recording() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let replayed = |lines: &str| {
+            std::fs::write(&path, lines).unwrap();
+            Replay::start(Recording::open(&path).unwrap(), 1_000.0, || {})
+        };
+        let recorded = std::time::UNIX_EPOCH + Duration::from_secs(1_764_498_600);
+        let replay = replayed("{\"timestamp\":\"2025-11-30T10:30:00\"}\n{\"timestamp\":\"2025-11-30T10:30:05\"}\n");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let at = loop {
+            assert!(Instant::now() < deadline);
+            if let Ok(Event::Look { at, .. }) = replay.events.try_recv() {
+                break at;
+            }
+        };
+        let apart = |at| replay.clock().wall(at).duration_since(recorded).unwrap().as_secs_f64();
+        assert!(apart(at).abs() < 1e-6 && (apart(at + 7.5) - 7.5).abs() < 1e-6, "{}", apart(at));
+        // Without times in it, it is of now.
+        let clock = replayed("{\"a\":1}\n{\"a\":2}\n").clock();
+        let off = SystemTime::now().duration_since(clock.wall(clock.now())).unwrap_or_default();
+        assert!(off < Duration::from_secs(60), "{off:?}");
+    }
+
+    #[test]
     fn a_dropped_replay_ends_its_thread() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         std::fs::write(&path, "{\"a\":1}\n{\"a\":2}\n").unwrap();
         let (wake, ended) = mpsc::channel::<()>();
         // The thread owns the sender, and with its end the channel is closed.
-        let replay = Replay::start(Recording::open(&path).unwrap(), Clock::new(), move || {
+        let replay = Replay::start(Recording::open(&path).unwrap(), 1.0, move || {
             wake.send(()).unwrap_or_default();
         });
         drop(replay);

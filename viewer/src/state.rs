@@ -4,19 +4,19 @@
 mod action;
 mod event;
 mod fleet;
+mod login;
 mod records;
 mod settings;
 mod shown;
 mod standing;
 mod steps;
 
-use std::path::PathBuf;
-
 use crate::model::{Document, Fleet, Freshness, History, HostStatus, Moment, USUAL_PERIOD};
 use crate::profile::{Profile, Secret, Target};
 
 pub use action::{Action, Chart, Choice, Effect, Form, Format, List, View};
 pub use event::{Event, Follow, Found, Key, Phase, Progress, Step};
+pub use login::Login;
 pub use records::Records;
 pub use settings::{Order, Palette, Settings, Theme};
 pub use shown::Shown;
@@ -58,6 +58,8 @@ pub struct State {
     pub form: Form,
     /// What is wrong with the form.
     pub form_faults: Vec<String>,
+    /// What the environment says of user and password.
+    pub login: Login,
     /// Saved profiles.
     pub profiles: Vec<Profile>,
     /// The text that tables are searched for.
@@ -141,6 +143,7 @@ impl State {
             settings,
             form: Form::default(),
             form_faults: Vec::new(),
+            login: Login::default(),
             profiles,
             search: String::new(),
             chart: Chart::default(),
@@ -302,8 +305,10 @@ impl State {
             }
             Action::Connect => return self.connect(),
             Action::Open(profile) => {
-                if profile != self.form.profile {
-                    self.form = Form { profile, secret: Secret::None };
+                let form = self.login.form(profile);
+                // What was typed for the same profile holds.
+                if form.profile != self.form.profile {
+                    self.form = form;
                 }
                 return self.connect();
             }
@@ -317,6 +322,8 @@ impl State {
                 return self.choose(Choice::Save(profile));
             }
             Action::Remove(name) => return self.choose(Choice::Remove(name)),
+            // A recording has ended the connection; the form still says where to.
+            Action::Retry if self.is_replaying() => return self.connect(),
             Action::Retry => return if self.target.is_some() { vec![Effect::Retry] } else { Vec::new() },
             Action::Disconnect => return vec![Effect::Disconnect],
             Action::ToggleFreeze => self.toggle_freeze(now),
@@ -325,15 +332,13 @@ impl State {
                 return vec![Effect::Keep(Choice::Set(self.settings))];
             }
             Action::Try(settings) => self.settings = settings.in_order(),
-            Action::ToggleSettings => self.toggle(Over::Settings),
-            Action::ToggleHelp => self.toggle(Over::Help),
-            Action::ToggleExport => self.toggle(Over::Export),
+            Action::Toggle(over) => self.over = if self.over == Some(over) { None } else { Some(over) },
             Action::Search(text) => self.search = text,
             Action::Chart(chart) => self.chart = chart,
             Action::ExportPath(path) => self.export_path = path,
             Action::Export(format) => {
                 self.over = None;
-                return vec![Effect::Export(format, PathBuf::from(self.export_path.trim()))];
+                return vec![Effect::Export(format, format.named(self.export_path.trim().into()))];
             }
             Action::List(list) => self.list = list,
             Action::OpenMachine(name) => return self.open_machine(name, now),
@@ -404,9 +409,20 @@ impl State {
 
     /// Begins to show a recording, whose results are `period` seconds apart.
     pub fn begin_replay(&mut self, period: f64) {
-        let kept = (self.settings, std::mem::take(&mut self.profiles), std::mem::take(&mut self.export_path));
-        let (view, replayed) = (self.view, Some(period));
-        *self = State { view, replayed, ..State::new(kept.0, kept.1, kept.2) };
+        let before = std::mem::replace(self, State::new(self.settings, Vec::new(), String::new()));
+        *self = State {
+            view: before.view,
+            epoch: before.epoch + 1,
+            replayed: Some(period),
+            form: before.form,
+            login: before.login,
+            ..State::new(before.settings, before.profiles, before.export_path)
+        };
+    }
+
+    /// Whether a recording is shown; there is no connection then.
+    pub fn is_replaying(&self) -> bool {
+        self.replayed.is_some()
     }
 
     /// In how many seconds what is shown changes with time alone: when the age of the result is a second more, or the
@@ -423,10 +439,6 @@ impl State {
             Some(age) => Some(1.0 - age.fract()),
             None => self.notice(now).map(|_| 1.0),
         }
-    }
-
-    fn toggle(&mut self, over: Over) {
-        self.over = if self.over == Some(over) { None } else { Some(over) };
     }
 
     fn toggle_freeze(&mut self, now: Moment) {

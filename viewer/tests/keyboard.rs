@@ -87,6 +87,25 @@ fn keys_freeze_sort_follow_and_connect_again() {
 }
 
 #[test]
+fn a_recording_has_a_way_back_and_no_buttons_that_do_nothing() {
+    let mut window = open(4);
+    let title = window.state().state.target.as_ref().unwrap().profile.title();
+    window.state_mut().state.begin_replay(5.0);
+    press(&mut window, Key::Num4);
+    for words in ["Try again", "Disconnect"] {
+        assert!(window.query_by_role_and_label(Role::Button, words).is_none(), "{words}");
+    }
+    window.get_by_role_and_label(Role::Button, &format!("Back to {title}")).click();
+    window.run_steps(3);
+    assert_eq!(window.state().state.target.as_ref().map(|target| target.profile.title()), Some(title));
+    window.state_mut().state = viewer::state::State::new(Default::default(), Vec::new(), String::new());
+    window.state_mut().state.begin_replay(5.0);
+    window.state_mut().actions.clear();
+    press(&mut window, Key::F5);
+    assert!(!wants(&window, &Action::Retry), "nothing was connected before");
+}
+
+#[test]
 fn what_lies_over_the_page_opens_and_closes() {
     let mut window = open(4);
     press(&mut window, Key::F1);

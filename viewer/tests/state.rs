@@ -9,8 +9,8 @@ use support::{Look, at, connected, document, look, result, watching, window};
 use viewer::model::{Document, Freshness, Moment};
 use viewer::profile::{Profile, Secret};
 use viewer::state::{
-    Action, Chart, Effect, Event, Follow, Format, Found, Key, Order, Phase, Progress, Settings, Standing, State, Step,
-    View,
+    Action, Chart, Effect, Event, Follow, Format, Found, Key, Login, Order, Phase, Progress, Settings, Standing, State,
+    Step, View,
 };
 
 fn reading(tick: usize) -> Document {
@@ -142,6 +142,58 @@ fn failed(state: &State) -> (Step, String) {
         _ => None,
     });
     found.expect("a step has failed")
+}
+
+#[test]
+fn a_recording_leaves_a_way_back() {
+    let mut state = connected();
+    let profile = state.target.clone().unwrap().profile;
+    state.watch(profile.target(Secret::Text("typed".to_owned())).unwrap());
+    let epoch = state.epoch();
+    state.begin_replay(1.0);
+    assert!(state.is_replaying() && state.epoch() != epoch);
+    assert_eq!(state.period(), 1.0);
+    let effects = state.act(Action::Retry, Moment(0.0));
+    let Some(Effect::Connect(target)) = effects.first() else { panic!("{effects:?}") };
+    assert_eq!((&target.profile, &target.secret), (&profile, &Secret::Text("typed".to_owned())));
+    assert!(!state.is_replaying());
+    assert_eq!(state.period(), 5.0);
+}
+
+#[test]
+fn what_the_environment_says_of_the_login_holds_for_saved_profiles_too() {
+    let mut state = connected();
+    state.login = Login { username: Some("viewer".to_owned()), secret: Secret::Text("secret".to_owned()) };
+    let saved = Profile { name: "db".to_owned(), store: "redis://db".to_owned(), ..Profile::default() };
+    let login = |state: &mut State, profile: &Profile| {
+        state.act(Action::Open(profile.clone()), Moment(0.0));
+        let target = state.target.clone().unwrap();
+        (target.username, target.secret)
+    };
+    let secret = |text: &str| Secret::Text(text.to_owned());
+    assert_eq!(login(&mut state, &saved), (Some("viewer".to_owned()), secret("secret")));
+    state.form.secret = secret("typed");
+    assert_eq!(login(&mut state, &saved).1, secret("typed"), "what is typed wins");
+    let others = Profile { username: "other".to_owned(), name: "other".to_owned(), ..saved };
+    assert_eq!(login(&mut state, &others), (Some("other".to_owned()), Secret::None), "it is another's password");
+}
+
+#[test]
+fn an_export_s_file_is_named_by_what_is_in_it() {
+    let mut state = watching(2, 3);
+    for (path, format, file) in [
+        ("/tmp/a.csv", Format::Csv, "/tmp/a.csv"),
+        (" /tmp/a.csv ", Format::JsonLines, "/tmp/a.jsonl"),
+        ("/tmp/a.JSONL", Format::Csv, "/tmp/a.csv"),
+        ("/tmp/a.CSV", Format::Csv, "/tmp/a.CSV"),
+        ("/tmp/a.txt", Format::JsonLines, "/tmp/a.txt"),
+        ("/tmp/a", Format::Csv, "/tmp/a"),
+    ] {
+        state.act(Action::ExportPath(path.to_owned()), Moment(0.0));
+        let effects = state.act(Action::Export(format), Moment(0.0));
+        let [Effect::Export(_, named)] = effects.as_slice() else { panic!("{effects:?}") };
+        assert_eq!(named.to_str(), Some(file), "{path}");
+    }
 }
 
 #[test]

@@ -147,6 +147,11 @@ impl History {
         self.columns.get(name)?.get(index).copied().filter(|number| !number.is_nan() && !in_gap)
     }
 
+    /// When each sample came, oldest first.
+    pub fn times(&self) -> impl Iterator<Item = Moment> {
+        self.times.iter().map(|time| Moment(time.at))
+    }
+
     /// Every sample with its numbers, in the order of [`History::names`]; NaN where one is absent.
     pub fn rows(&self) -> impl Iterator<Item = (Moment, Vec<f64>)> {
         let columns: Vec<&VecDeque<f64>> = self.names().into_iter().filter_map(|name| self.columns.get(name)).collect();

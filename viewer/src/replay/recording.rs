@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -33,6 +34,7 @@ pub struct Recording {
     results: Results,
     offsets: std::vec::IntoIter<f64>,
     period: f64,
+    first: Option<Timestamp>,
 }
 
 /// Why a file can't be played, with its line where that matters.
@@ -100,14 +102,22 @@ impl Recording {
         if stamps.is_empty() {
             return Err(Unplayable::Empty);
         }
-        let offsets = offsets(&stamps);
+        let times = times(&stamps);
+        let first = times.as_ref().and_then(|times| times.first().copied());
+        let offsets = offsets(times.as_deref(), stamps.len());
         let period = period(&offsets);
-        Ok(Recording { results: Results::new(file)?, offsets: offsets.into_iter(), period })
+        Ok(Recording { results: Results::new(file)?, offsets: offsets.into_iter(), period, first })
     }
 
     /// Seconds between two results: the median.
     pub fn period(&self) -> f64 {
         self.period
+    }
+
+    /// When its first result was written; none where it doesn't tell.
+    pub fn first(&self) -> Option<SystemTime> {
+        let since = Duration::try_from(self.first?.duration_since(Timestamp::UNIX_EPOCH)).ok()?;
+        UNIX_EPOCH.checked_add(since)
     }
 
     /// How many results are left.
@@ -130,13 +140,17 @@ impl Iterator for Recording {
     }
 }
 
-/// Seconds since the first. Where a time is missing or none is later than the one before, results are 5 s apart.
-fn offsets(stamps: &[Option<Timestamp>]) -> Vec<f64> {
-    let known: Vec<Timestamp> = stamps.iter().copied().flatten().collect();
-    if known.len() == stamps.len() && known.is_sorted() && (known.len() == 1 || known.first() < known.last()) {
-        known.iter().map(|at| at.duration_since(known[0]).as_secs_f64()).collect()
-    } else {
-        (0..stamps.len()).map(|index| index as f64 * USUAL_PERIOD).collect()
+/// When each result was written; none where a time is missing, or none is later than the one before.
+fn times(stamps: &[Option<Timestamp>]) -> Option<Vec<Timestamp>> {
+    let known: Vec<Timestamp> = stamps.iter().copied().collect::<Option<_>>()?;
+    (known.is_sorted() && (known.len() == 1 || known.first() < known.last())).then_some(known)
+}
+
+/// Seconds since the first. Where nobody tells, `count` results are 5 s apart.
+fn offsets(times: Option<&[Timestamp]>, count: usize) -> Vec<f64> {
+    match times {
+        Some(times) => times.iter().map(|at| at.duration_since(times[0]).as_secs_f64()).collect(),
+        None => (0..count).map(|index| index as f64 * USUAL_PERIOD).collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Over;
 use super::settings::Settings;
 use crate::model::{Sorting, natural};
 use crate::profile::{Profile, Secret, Target};
@@ -31,8 +32,8 @@ pub enum Action {
     Set(Settings),
     /// Other choices for now, that are not to be kept.
     Try(Settings),
-    /// Open or close the settings.
-    ToggleSettings,
+    /// Open what lies over the page, or close it.
+    Toggle(Over),
     /// Show only fields that contain this text.
     Search(String),
     /// How the history is looked at.
@@ -43,10 +44,6 @@ pub enum Action {
     OpenMachine(String),
     /// Go back to the list.
     CloseMachine,
-    /// Show the help, or close it.
-    ToggleHelp,
-    /// Open or close the export dialog.
-    ToggleExport,
     /// The export goes to this path.
     ExportPath(String),
     /// Write the results that are kept to a file.
@@ -122,6 +119,21 @@ pub enum Format {
     Csv,
     /// The results as they came, one line each.
     JsonLines,
+}
+
+impl Format {
+    /// The file's name for this form: one that is said to be of the other gets another ending.
+    pub(super) fn named(self, path: PathBuf) -> PathBuf {
+        let ending = match self {
+            Format::Csv => "csv",
+            Format::JsonLines => "jsonl",
+        };
+        let known = |of: &std::ffi::OsStr| ["csv", "jsonl"].iter().any(|known| of.eq_ignore_ascii_case(known));
+        match path.extension() {
+            Some(of) if known(of) && !of.eq_ignore_ascii_case(ending) => path.with_extension(ending),
+            _ => path,
+        }
+    }
 }
 
 /// What the user has chosen, one thing at a time: another viewer may have kept something else meanwhile.

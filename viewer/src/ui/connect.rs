@@ -114,9 +114,26 @@ fn right(ui: &mut egui::Ui, state: &State, colors: &Colors, actions: &mut Vec<Ac
     ui.vertical(|ui| card(colors).show(ui, |ui| progress(ui, state, colors, actions)));
 }
 
+/// What stands there while a recording is played, and the way back.
+fn replay(ui: &mut egui::Ui, state: &State, colors: &Colors, actions: &mut Vec<Action>) {
+    ui.label(RichText::new("A recording is played").heading().color(colors.text));
+    ui.label(RichText::new("Nothing is connected meanwhile.").color(colors.weak));
+    steps::draw(ui, state, colors);
+    let profile = &state.form.profile;
+    if !profile.place().is_empty() {
+        ui.add_space(6.0);
+        if ui.button(format!("Back to {}", profile.title())).on_hover_text("F5").clicked() {
+            actions.push(Action::Retry);
+        }
+    }
+}
+
 fn progress(ui: &mut egui::Ui, state: &State, colors: &Colors, actions: &mut Vec<Action>) {
     ui.vertical(|ui| {
         ui.set_width(ui.available_width());
+        if state.is_replaying() {
+            return replay(ui, state, colors, actions);
+        }
         let live = matches!(state.phase, Phase::Live(_));
         let heading = if live { "How it is connected" } else { "Why not connected?" };
         ui.label(RichText::new(heading).heading().color(colors.text));

@@ -12,7 +12,7 @@ pub const LIST: [(&str, &str); 14] = [
     ("L", "history: follow what comes"),
     ("H", "hottest first, or by number or name"),
     ("Up, Down, Enter", "machines: choose one, open it"),
-    ("F5", "connect again now"),
+    ("F5", "connect again now; from a recording back to what was connected"),
     ("Ctrl+F", "search the data, or the machines"),
     ("Ctrl+E", "export"),
     ("Ctrl+comma", "settings"),
@@ -40,11 +40,14 @@ pub fn read(ctx: &egui::Context, state: &State, actions: &mut Vec<Action>) {
             on(command(Key::F), Action::Show(View::Data));
         }
         if !lists {
-            on(command(Key::E), Action::ToggleExport);
+            on(command(Key::E), Action::Toggle(Over::Export));
         }
-        on(command(Key::Comma), Action::ToggleSettings);
-        on(KeyboardShortcut::new(Modifiers::NONE, Key::F1), Action::ToggleHelp);
-        on(KeyboardShortcut::new(Modifiers::NONE, Key::F5), Action::Retry);
+        on(command(Key::Comma), Action::Toggle(Over::Settings));
+        on(KeyboardShortcut::new(Modifiers::NONE, Key::F1), Action::Toggle(Over::Help));
+        // Where a recording was all there was, there is nothing to go back to.
+        if !state.is_replaying() || !state.form.profile.place().is_empty() {
+            on(KeyboardShortcut::new(Modifiers::NONE, Key::F5), Action::Retry);
+        }
         if state.over.is_some() {
             on(KeyboardShortcut::new(Modifiers::NONE, Key::Escape), Action::Dismiss);
         }

@@ -5,7 +5,7 @@ use eframe::egui::{self, RichText, vec2};
 use super::theme::Colors;
 use super::{Time, bars, sign, theme};
 use crate::model::{HostStatus, Level, printable};
-use crate::state::{Action, Follow, Phase, Standing, State, View};
+use crate::state::{Action, Follow, Over, Phase, Standing, State, View};
 
 /// Draws the bar.
 pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Action>) {
@@ -41,10 +41,10 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Act
             let frozen = state.shown().frozen_at.is_some();
             let of_results = [
                 (frozen, if frozen { "Go on" } else { "Freeze" }, "space bar", Action::ToggleFreeze),
-                (false, "Export…", "Ctrl+E", Action::ToggleExport),
+                (false, "Export…", "Ctrl+E", Action::Toggle(Over::Export)),
             ];
-            let always =
-                [(false, "Settings…", "Ctrl+comma", Action::ToggleSettings), (false, "Keys", "F1", Action::ToggleHelp)];
+            let always = [("Settings…", "Ctrl+comma", Over::Settings), ("Keys", "F1", Over::Help)]
+                .map(|(words, key, over)| (false, words, key, Action::Toggle(over)));
             for (selected, words, key, action) in
                 of_results.into_iter().filter(|_| !state.lists_machines()).chain(always)
             {
