@@ -12,6 +12,7 @@ mod gauge;
 mod heat;
 mod keys;
 mod memo;
+mod meter;
 mod overlay;
 mod overview;
 mod sign;

@@ -5,7 +5,7 @@ mod support;
 
 use eframe::egui::{Key, Modifiers, Role};
 use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use serde_json::json;
 use support::{Look, Scene, at, look, result, watching, window};
 use viewer::state::{Action, Order, Over, View};
@@ -41,6 +41,11 @@ fn every_value_is_named_with_level_and_age() {
         window.run_steps(3);
         assert!(window.query_all_by_label("CPU 3, 65.5 %, warning, 2 s old").next().is_some(), "{cpus} CPUs");
         window.get_by_label("Memory cache, 15.62 %, 2 s old");
+        let mean = window.get_by_label_contains("All CPUs, mean, ").accesskit_node().label().unwrap();
+        assert!(mean.ends_with(", normal, 2 s old"), "{mean}");
+        for meter in window.query_all_by_role(Role::Meter).map(|node| node.accesskit_node()) {
+            assert!(meter.numeric_value().is_some(), "{:?} of {cpus} CPUs", meter.label());
+        }
         window.get_by_role_and_label(Role::Button, "Connection: live");
     }
 }
@@ -189,4 +194,16 @@ fn each_step_of_connecting_is_read_out() {
     window.get_by_label("ssh: done, me@web.example:22");
     window.get_by_label("key: done, metrics-output holds a value");
     window.get_by_label("fields: done, egress, cache, 4 CPUs");
+}
+
+#[test]
+fn what_a_host_says_stands_whole_on_the_page_that_says_why() {
+    let mut window = open(4);
+    let reason = "why ".repeat(100);
+    let status = json!({"state": "env-unreadable", "reason": reason});
+    look(&mut window.state_mut().state, viewer::state::Key::Status, &status, 1.0);
+    window.run_steps(3);
+    window.get_by_role_and_label(Role::Button, "Why?").click();
+    window.run_steps(3);
+    window.get_by_label(&format!("host: The host can't read its env: {}", reason.trim()));
 }

@@ -2,10 +2,12 @@
 
 use eframe::egui::{self, Align2, FontId, Rect, RichText, pos2, vec2};
 
-use super::sign;
+use super::meter::meter;
 use super::theme::{Colors, card};
 use super::time::ago;
+use super::{Time, sign};
 use crate::model::{Freshness, Level, Summary, Thresholds};
+use crate::state::{Shown, State};
 
 /// A percentage with its name.
 #[derive(Debug, Clone, Copy)]
@@ -18,8 +20,8 @@ pub struct Bar<'a> {
     pub percent: Option<f64>,
     /// Whether it may be taken for what is now.
     pub freshness: Option<Freshness>,
-    /// Its age in seconds.
-    pub age: Option<f64>,
+    /// Its age in words.
+    pub age: &'a str,
 }
 
 /// Draws a bar of this width.
@@ -51,16 +53,14 @@ pub fn bar(ui: &mut egui::Ui, width: f32, bar: &Bar<'_>, colors: &Colors) {
         ui.label(RichText::new(bar.field).small().color(colors.weak));
     });
     let spoken = match bar.percent {
-        Some(percent) => format!("{}, {percent:.2} %, {}", bar.name, said(bar.freshness, bar.age)),
+        Some(percent) => format!("{}, {percent:.2} %, {}", bar.name, bar.age),
         None => format!("{}, no value", bar.name),
     };
     let response = inner.response.interact(egui::Sense::hover());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Meter, true, &spoken));
-    ui.ctx().accesskit_node_builder(response.id, |node| {
-        if let Some(percent) = bar.percent {
-            node.set_numeric_value(percent);
-        }
-    });
+    match bar.percent {
+        Some(percent) => meter(ui, &response, &spoken, percent),
+        None => response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Meter, true, &spoken)),
+    }
     response.on_hover_text(spoken);
 }
 
@@ -69,7 +69,7 @@ pub fn summary(
     ui: &mut egui::Ui,
     width: f32,
     summary: Option<&Summary>,
-    freshness: Option<Freshness>,
+    (freshness, age): (Option<Freshness>, &str),
     limits: Thresholds,
     colors: &Colors,
 ) {
@@ -86,7 +86,12 @@ pub fn summary(
         let each = rect.width() / parts.len() as f32;
         for (index, (name, percent)) in parts.into_iter().enumerate() {
             let place = Rect::from_min_size(rect.min + vec2(each * index as f32, 0.0), vec2(each, rect.height()));
-            figure(ui, place, name, percent, limits.level(percent), freshness, colors);
+            let level = limits.level(percent);
+            let spoken = format!("All CPUs, {name}, {percent:.1} %, {}, {age}", level.word());
+            let response = ui.interact(place, ui.scope_id().with(("figure", name)), egui::Sense::hover());
+            meter(ui, &response, &spoken, percent);
+            response.on_hover_text(spoken);
+            figure(&ui.painter_at(place), place, name, percent, level, freshness, colors);
         }
     });
 }
@@ -101,7 +106,7 @@ fn group(ui: &mut egui::Ui, width: f32, colors: &Colors, add: impl FnOnce(&mut e
 }
 
 fn figure(
-    ui: &mut egui::Ui,
+    painter: &egui::Painter,
     rect: Rect,
     name: &str,
     percent: f64,
@@ -109,17 +114,19 @@ fn figure(
     freshness: Option<Freshness>,
     colors: &Colors,
 ) {
-    let response = ui.interact(rect, ui.scope_id().with(("figure", name)), egui::Sense::hover());
-    let spoken = format!("All CPUs, {name}, {percent:.1} %, {}", level.word());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Meter, true, &spoken));
-    let painter = ui.painter_at(rect);
     let text = colors.aged(colors.text, freshness);
     let color = colors.aged(colors.level(level), freshness);
-    sign::level(&painter, pos2(rect.left() + 7.0, rect.top() + 13.0), 6.0, level, color);
+    sign::level(painter, pos2(rect.left() + 7.0, rect.top() + 13.0), 6.0, level, color);
     let value = format!("{percent:.1} %");
     painter.text(rect.min + vec2(18.0, 12.0), Align2::LEFT_CENTER, value, FontId::proportional(19.0), text);
     painter.text(rect.min + vec2(18.0, 33.0), Align2::LEFT_CENTER, name, FontId::proportional(11.5), colors.weak);
-    response.on_hover_text(spoken);
+}
+
+/// How old it is what is shown of a key: whether it may be taken for what is now, and the age in words.
+pub fn age(shown: &Shown, state: &State, time: &Time) -> (Option<Freshness>, String) {
+    let at = state.time(time.now);
+    let freshness = shown.freshness(at, state.period());
+    (freshness, said(freshness, shown.age(at)))
 }
 
 /// How old something is, in words.

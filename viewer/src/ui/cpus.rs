@@ -7,7 +7,7 @@ use eframe::egui::{self, Rect, RichText, Vec2, vec2};
 use super::gauge::{self, Gauge, Size};
 use super::theme::Colors;
 use super::{Time, bars, heat, tiles};
-use crate::model::{Cpu, Freshness, HOTTEST, Layout};
+use crate::model::{Cpu, HOTTEST, Layout};
 use crate::state::{Action, Order, Settings, State};
 
 /// How many past values a gauge's line shows.
@@ -29,15 +29,14 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors, acti
     if state.settings.order == Order::Hottest {
         cpus.sort_by(hottest_first);
     }
-    let freshness = state.freshness(time.now);
-    let age = bars::said(freshness, shown.age(state.time(time.now)));
+    let (freshness, age) = bars::age(shown, state, time);
     let spoken = |cpu: &Cpu| {
         let level = state.settings.thresholds.level(cpu.percent);
         format!("{}, {:.1} %, {}, {age}", cpu.name(), cpu.percent, level.word())
     };
     match Layout::of(cpus.len()) {
-        Layout::Large => gauges(ui, &cpus, Size::Large, state, time, freshness, &spoken, colors),
-        Layout::Small => gauges(ui, &cpus, Size::Small, state, time, freshness, &spoken, colors),
+        Layout::Large => gauges(ui, &cpus, Size::Large, state, time, &spoken, colors),
+        Layout::Small => gauges(ui, &cpus, Size::Small, state, time, &spoken, colors),
         Layout::Tiles => tiles::draw(ui, &cpus, state.settings.thresholds, freshness, &spoken, colors),
         Layout::HeatMap => {
             heat::draw(ui, &cpus, state.settings.thresholds, freshness, &spoken, colors);
@@ -46,7 +45,7 @@ pub fn draw(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors, acti
             hottest.truncate(HOTTEST);
             ui.add_space(4.0);
             ui.label(RichText::new("The hottest").color(colors.text));
-            gauges(ui, &hottest, Size::Small, state, time, freshness, &spoken, colors);
+            gauges(ui, &hottest, Size::Small, state, time, &spoken, colors);
         }
     }
 }
@@ -69,12 +68,11 @@ fn gauges(
     size: Size,
     state: &State,
     time: &Time,
-    freshness: Option<Freshness>,
     spoken: &dyn Fn(&Cpu) -> String,
     colors: &Colors,
 ) {
     // What has come since the display was frozen isn't shown.
-    let until = state.time(time.now);
+    let (freshness, until) = (state.freshness(time.now), state.time(time.now));
     let (least, most, shape) = size.points();
     let places = grid(ui, cpus.len(), least..=most, shape);
     for (cpu, rect) in cpus.iter().zip(places) {

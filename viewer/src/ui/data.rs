@@ -82,12 +82,12 @@ fn search(ui: &mut egui::Ui, state: &State, colors: &Colors, actions: &mut Vec<A
 }
 
 fn column(ui: &mut egui::Ui, side: Side, shown: &Shown, key: &str, state: &State, time: &Time, colors: &Colors) {
+    let (freshness, age) = bars::age(shown, state, time);
     ui.horizontal(|ui| {
         ui.label(RichText::new(side.title()).heading().color(colors.text));
         ui.label(RichText::new(key).color(colors.weak));
-        if let Some(age) = shown.age(state.time(time.now)) {
-            let freshness = shown.freshness(state.time(time.now), state.period());
-            ui.label(RichText::new(bars::said(freshness, Some(age))).color(colors.weak));
+        if shown.document.is_some() {
+            ui.label(RichText::new(&age).color(colors.weak));
         }
     });
     if let Some(words) = fault(shown) {
@@ -102,7 +102,6 @@ fn column(ui: &mut egui::Ui, side: Side, shown: &Shown, key: &str, state: &State
     let count = format!("{} of {} fields", rows.len(), document.fields().len());
     ui.label(RichText::new(count).small().color(colors.weak));
     let room = ui.available_height();
-    let freshness = shown.freshness(state.time(time.now), state.period());
     table(ui, (room * 0.62).max(80.0), side, shown, &rows, freshness, colors);
     ui.separator();
     tree::draw(ui, document, &state.search, colors);

@@ -4,6 +4,7 @@ use std::f32::consts::TAU;
 
 use eframe::egui::{self, Align2, Color32, FontId, Painter, Pos2, Rect, Shape, Stroke, StrokeKind, pos2, vec2};
 
+use super::meter::meter;
 use super::theme::Colors;
 use super::{sign, theme};
 use crate::model::{Freshness, Level, Thresholds};
@@ -55,12 +56,7 @@ impl Size {
 /// Draws a gauge in `rect`.
 pub fn draw(ui: &mut egui::Ui, rect: Rect, size: Size, gauge: &Gauge<'_>, limits: Thresholds, colors: &Colors) {
     let response = ui.interact(rect, ui.scope_id().with(("gauge", gauge.name)), egui::Sense::hover());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Meter, true, gauge.spoken));
-    ui.ctx().accesskit_node_builder(response.id, |node| {
-        node.set_numeric_value(gauge.percent);
-        node.set_min_numeric_value(0.0);
-        node.set_max_numeric_value(100.0);
-    });
+    meter(ui, &response, gauge.spoken, gauge.percent);
     response.on_hover_text(gauge.spoken);
     if !ui.is_rect_visible(rect) {
         return;

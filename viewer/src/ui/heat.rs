@@ -2,6 +2,7 @@
 
 use eframe::egui::{self, Align2, FontId, Rect, RichText, vec2};
 
+use super::meter::meter;
 use super::sign;
 use super::theme::Colors;
 use crate::model::{Cpu, Freshness, Level, Thresholds};
@@ -46,7 +47,7 @@ fn cell(
     colors: &Colors,
 ) {
     let response = ui.interact(rect, ui.scope_id().with(("cell", &cpu.id)), egui::Sense::hover());
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Meter, true, spoken(cpu)));
+    meter(ui, &response, &spoken(cpu), cpu.percent);
     if response.hovered() {
         response.on_hover_text(spoken(cpu));
     }
@@ -55,9 +56,15 @@ fn cell(
     }
     let painter = ui.painter();
     let strength = 0.25 + 0.75 * (cpu.percent / 100.0).clamp(0.0, 1.0) as f32;
-    let color = colors.aged(colors.level(level), freshness);
-    painter.rect_filled(rect, 3.0, colors.card.lerp_to_gamma(color, strength));
-    let text = if strength > 0.6 && freshness == Some(Freshness::Fresh) { colors.card } else { colors.text };
+    let color = colors.card.blend(colors.aged(colors.level(level), freshness));
+    let fill = colors.card.lerp_to_gamma(color, strength);
+    painter.rect_filled(rect, 3.0, fill);
+    let text = colors.on(fill);
+    if freshness == Some(Freshness::Stale) {
+        // Away from the words' colour, which would be lost in it.
+        let away = if text == colors.text { colors.track } else { colors.text };
+        sign::hatch(painter, rect, fill.lerp_to_gamma(away, 0.5));
+    }
     painter.text(
         rect.center_bottom() - vec2(0.0, 2.0),
         Align2::CENTER_BOTTOM,
@@ -67,9 +74,6 @@ fn cell(
     );
     if level != Level::Normal {
         sign::level(painter, rect.center_top() + vec2(0.0, rect.height() * 0.3), 4.0, level, text);
-    }
-    if freshness == Some(Freshness::Stale) {
-        sign::hatch(painter, rect, colors.track);
     }
 }
 

@@ -12,7 +12,7 @@ pub const LIST: [(&str, &str); 14] = [
     ("L", "history: follow what comes"),
     ("H", "hottest first, or by number or name"),
     ("Up, Down, Enter", "machines: choose one, open it"),
-    ("F5", "connect again now; from a recording back to what was connected"),
+    ("F5", "connect again now, also after a recording"),
     ("Ctrl+F", "search the data, or the machines"),
     ("Ctrl+E", "export"),
     ("Ctrl+comma", "settings"),

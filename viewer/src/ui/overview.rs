@@ -37,9 +37,8 @@ pub fn page(ui: &mut egui::Ui, state: &State, time: &Time, actions: &mut Vec<Act
 fn figures(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors) {
     let shown = &state.shown().output;
     let reading = &shown.reading;
-    let freshness = state.freshness(time.now);
-    let age = shown.age(state.time(time.now));
-    let bar = |name, field, percent| Bar { name, field, percent, freshness, age };
+    let (freshness, age) = bars::age(shown, state, time);
+    let bar = |name, field, percent| Bar { name, field, percent, freshness, age: &age };
     let egress = bar("Network egress", crate::model::EGRESS, reading.egress);
     let cache = bar("Memory cache", reading.cache_name, reading.cache);
     let summary = Summary::of(&reading.cpus);
@@ -50,12 +49,12 @@ fn figures(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors) {
         ui.horizontal_top(|ui| {
             bars::bar(ui, each, &egress, colors);
             bars::bar(ui, each, &cache, colors);
-            bars::summary(ui, each, summary.as_ref(), freshness, limits, colors);
+            bars::summary(ui, each, summary.as_ref(), (freshness, &age), limits, colors);
         });
     } else {
         bars::bar(ui, room, &egress, colors);
         bars::bar(ui, room, &cache, colors);
-        bars::summary(ui, room, summary.as_ref(), freshness, limits, colors);
+        bars::summary(ui, room, summary.as_ref(), (freshness, &age), limits, colors);
     }
 }
 

@@ -4,10 +4,10 @@ use eframe::egui::{self, RichText, Stroke, vec2};
 
 use super::sign;
 use super::theme::Colors;
-use crate::model::Level;
+use crate::model::{HostStatus, Level};
 use crate::state::{Progress, State, Step};
 
-/// Draws all steps.
+/// Draws all steps, and what the host says of itself where it doesn't run.
 pub fn draw(ui: &mut egui::Ui, state: &State, colors: &Colors) {
     let file = state.target.as_ref().is_some_and(|target| target.address.file().is_some());
     for (step, progress) in state.steps() {
@@ -22,6 +22,18 @@ pub fn draw(ui: &mut egui::Ui, state: &State, colors: &Colors) {
         let spoken = format!("{}: {}", name(step, file), state_of(&progress));
         row.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ListItem, true, &spoken));
         ui.add_space(2.0);
+    }
+    if let Some((level, words)) = state.shown().host.as_ref().and_then(HostStatus::not_running) {
+        let row = ui.horizontal(|ui| {
+            let (rect, _) = ui.allocate_exact_size(vec2(18.0, 18.0), egui::Sense::hover());
+            sign::level(ui.painter(), rect.center(), 7.0, level, colors.level(level));
+            ui.add_sized(vec2(64.0, 18.0), egui::Label::new(RichText::new("host").color(colors.text)));
+            ui.vertical(|ui| {
+                ui.add(egui::Label::new(RichText::new(&words).color(colors.text)).wrap().selectable(true))
+            });
+        });
+        let spoken = format!("host: {words}");
+        row.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::ListItem, true, &spoken));
     }
 }
 

@@ -26,7 +26,10 @@ pub struct Colors {
 impl Colors {
     /// The colours for the theme in use.
     pub fn of(ui: &egui::Ui, palette: Palette) -> Colors {
-        let dark = ui.visuals().dark_mode;
+        Colors::in_light(ui.visuals().dark_mode, palette)
+    }
+
+    fn in_light(dark: bool, palette: Palette) -> Colors {
         let rgb = |hex: u32| Color32::from_rgb((hex >> 16) as u8, (hex >> 8) as u8, hex as u8);
         let levels = match (palette, dark) {
             (Palette::TrafficLight, true) => [0x3f_b9_50, 0xe3_b3_41, 0xf8_51_49],
@@ -65,6 +68,11 @@ impl Colors {
         }
     }
 
+    /// The colour in which words can be read best on this one, which hides what is behind it.
+    pub fn on(&self, fill: Color32) -> Color32 {
+        if contrast(self.text, fill) >= contrast(self.card, fill) { self.text } else { self.card }
+    }
+
     /// How a connection stands.
     pub fn standing(&self, standing: Standing) -> Color32 {
         match standing {
@@ -74,6 +82,17 @@ impl Colors {
             Standing::Idle | Standing::Resolving | Standing::Authenticating => self.weak,
         }
     }
+}
+
+/// The contrast of two colours that hide what is behind them, from 1 to 21
+/// (WCAG 2.2, <https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio>).
+fn contrast(a: Color32, b: Color32) -> f32 {
+    let luminance = |color: Color32| {
+        let [red, green, blue, _] = egui::Rgba::from(color).to_array();
+        0.2126 * red + 0.7152 * green + 0.0722 * blue
+    };
+    let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
+    a.max(b) / a.min(b)
 }
 
 /// Gives egui this program's look, in both themes.
@@ -164,3 +183,38 @@ pub(super) fn outline(painter: &egui::Painter, rect: egui::Rect, colors: &Colors
 
 /// How round a card's corners are.
 const CARD: u8 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contrasts_are_those_of_the_guidelines() {
+        assert!((contrast(Color32::BLACK, Color32::WHITE) - 21.0).abs() < 1e-3);
+        let grey = Color32::from_rgb(0x76, 0x76, 0x76);
+        assert!((contrast(grey, Color32::WHITE) - 4.54).abs() < 0.01, "{}", contrast(grey, Color32::WHITE));
+    }
+
+    #[test]
+    fn words_on_a_level_s_colour_can_be_read() {
+        for (dark, palette) in [true, false]
+            .into_iter()
+            .flat_map(|dark| [Palette::TrafficLight, Palette::ColourBlind].map(|palette| (dark, palette)))
+        {
+            let colors = Colors::in_light(dark, palette);
+            let levels = [Level::Normal, Level::Warning, Level::Critical].map(|level| colors.level(level));
+            for (color, strength) in levels
+                .into_iter()
+                .chain([colors.stale])
+                .flat_map(|color| (25..=100).map(move |percent| (color, percent as f32 / 100.0)))
+            {
+                let fill = colors.card.lerp_to_gamma(color, strength);
+                let ratio = contrast(colors.on(fill), fill);
+                let other = contrast(colors.text, fill).max(contrast(colors.card, fill));
+                assert!(ratio >= 4.5 || ratio == other, "{ratio} on {fill:?}");
+                // Half way between light and dark nothing reaches 4.5.
+                assert!(ratio >= 3.5, "{ratio} on {fill:?}, dark: {dark}");
+            }
+        }
+    }
+}

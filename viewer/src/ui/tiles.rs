@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use eframe::egui::{self, Align2, FontId, Rect, vec2};
 
 use super::cpus::grid;
+use super::meter::meter;
 use super::theme::Colors;
 use super::{sign, theme};
 use crate::model::{Cpu, Freshness, Thresholds};
@@ -28,7 +29,7 @@ pub fn draw(
     for (cpu, rect) in cpus.iter().zip(places) {
         let response = ui.interact(rect, ui.scope_id().with(("tile", &cpu.id)), egui::Sense::hover());
         let spoken = spoken(cpu);
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Meter, true, &spoken));
+        meter(ui, &response, &spoken, cpu.percent);
         response.on_hover_text(spoken);
         if !ui.is_rect_visible(rect) {
             continue;

@@ -114,9 +114,10 @@ fn age(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors) {
         return;
     }
     let shown = state.shown();
-    let Some(age) = shown.output.age(state.time(time.now)) else { return };
-    let freshness = state.freshness(time.now);
-    let words = bars::said(freshness, Some(age));
+    if shown.output.document.is_none() {
+        return;
+    }
+    let (_, words) = bars::age(&shown.output, state, time);
     match shown.frozen_at {
         // What stands still must not be taken for what is now.
         Some(at) => {
@@ -124,7 +125,7 @@ fn age(ui: &mut egui::Ui, state: &State, time: &Time, colors: &Colors) {
             ui.label(RichText::new(words).strong().color(colors.level(Level::Critical)));
         }
         None => {
-            ui.label(RichText::new(words).color(colors.aged(colors.text, freshness)));
+            ui.label(RichText::new(words).color(colors.text));
         }
     }
 }
@@ -133,17 +134,18 @@ fn plugin(ui: &mut egui::Ui, host: &HostStatus, colors: &Colors) {
     ui.separator();
     if let Some(plugin) = &host.plugin {
         let words = RichText::new(format!("{} {}", plugin.name, plugin.version)).color(colors.text);
-        ui.label(words).on_hover_text(format!("handler {}, SHA-256 {}", host.handler, plugin.sha256));
+        ui.add(egui::Label::new(words).extend())
+            .on_hover_text(format!("handler {}, SHA-256 {}", host.handler, plugin.sha256));
     }
-    ui.label(RichText::new(format!("{} calls", host.calls)).color(colors.weak));
+    ui.add(egui::Label::new(RichText::new(format!("{} calls", host.calls)).color(colors.weak)).extend());
     let failures = RichText::new(format!("{} failed", host.failures));
     match &host.last_error {
         Some(error) => {
-            ui.label(failures.color(colors.text))
+            ui.add(egui::Label::new(failures.color(colors.text)).extend())
                 .on_hover_text(format!("{} {}: {}", error.at, error.kind, error.message));
         }
         None => {
-            ui.label(failures.color(colors.weak));
+            ui.add(egui::Label::new(failures.color(colors.weak)).extend());
         }
     }
     if host.dead > 0 {
@@ -156,7 +158,7 @@ fn plugin(ui: &mut egui::Ui, host: &HostStatus, colors: &Colors) {
         restarts => noted(ui, &format!("{restarts} restarts"), &host.restarts_by_reason(), colors),
     }
     if let Some(took) = host.last_call_us {
-        ui.label(RichText::new(format!("{took:.0} µs a call")).color(colors.weak));
+        ui.add(egui::Label::new(RichText::new(format!("{took:.0} µs a call")).color(colors.weak)).extend());
     }
 }
 

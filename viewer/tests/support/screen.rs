@@ -77,6 +77,11 @@ impl Screen {
         command
     }
 
+    /// The folder in which programs keep their configuration.
+    pub fn configuration(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Opens the viewer's window.
     pub fn window(&self, arguments: &[&str], variables: &[(std::ffi::OsString, std::ffi::OsString)]) -> Window {
         self.window_of(Path::new(env!("CARGO_BIN_EXE_plugin-viewer")), arguments, variables)

@@ -197,6 +197,22 @@ fn a_program_that_was_replaced_while_it_runs_can_still_ask() {
 }
 
 #[test]
+fn who_the_environment_says_one_is_holds_for_what_was_open_last() {
+    let _alone = alone();
+    let Some(screen) = Screen::start() else { return };
+    let user = RedisServer::options().arg("--user").arg("watcher");
+    let server =
+        ["on", ">secret", "~*", "&*", "+@all"].into_iter().fold(user, |options, right| options.arg(right)).start();
+    let folder = screen.configuration().join("plugin-viewer");
+    std::fs::create_dir(&folder).unwrap();
+    let last = format!(r#"{{"last": {{"store": "{}", "output_key": "out"}}}}"#, server.url());
+    std::fs::write(folder.join("viewer.json"), last).unwrap();
+    let login = [("REDIS_USERNAME", "watcher"), ("REDIS_PASSWORD", "secret")];
+    let window = screen.window(&["--page", "connection"], &login.map(|(name, text)| (name.into(), text.into())));
+    window.wait_for("the login", |name| name == "AUTH: done, as watcher");
+}
+
+#[test]
 fn a_picture_is_written_and_the_program_ends() {
     let _alone = alone();
     let Some(screen) = Screen::start() else { return };

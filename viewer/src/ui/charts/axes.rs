@@ -29,8 +29,17 @@ pub fn times(input: &GridInput, time: &Time) -> Vec<GridMark> {
     (0..=count as u32).map(|mark| GridMark { value: first + f64::from(mark) * step, step_size: step }).collect()
 }
 
-/// What is written beside a mark.
-pub fn time(mark: GridMark, time: &Time) -> String {
+/// How wide a character of a mark is, about, in points.
+const CHARACTER: f64 = 7.2;
+
+/// What is written below a mark; nothing where the axis, which is so many points wide, has no room for all of it.
+pub fn time(mark: GridMark, [from, to]: [f64; 2], width: f32, time: &Time) -> String {
+    let words = words(mark, time);
+    let half = words.chars().count() as f64 * CHARACTER / 2.0 * (to - from) / f64::from(width);
+    if (from + half..=to - half).contains(&mark.value) { words } else { String::new() }
+}
+
+fn words(mark: GridMark, time: &Time) -> String {
     let unix = time.unix + (mark.value - time.now.0);
     let form = match mark.step_size {
         step if step < 60.0 => "%H:%M:%S",
@@ -86,7 +95,7 @@ mod tests {
     fn labels(seconds: f64, zone: TimeZone) -> Vec<String> {
         let frame = at_half_past_ten(zone);
         let input = GridInput { bounds: (100.0 - seconds, 100.0), base_step_size: seconds / 120.0 };
-        times(&input, &frame).into_iter().map(|mark| time(mark, &frame)).collect()
+        times(&input, &frame).into_iter().map(|mark| words(mark, &frame)).collect()
     }
 
     #[test]
@@ -97,6 +106,15 @@ mod tests {
         assert_eq!(labels(3_600.0, utc())[1], "09:40");
         assert_eq!(labels(36_000.0, TimeZone::fixed(jiff::tz::offset(-3)))[2], "00:00");
         assert_eq!(labels(900_000.0, utc())[0], "22 Nov 00:00");
+    }
+
+    #[test]
+    fn what_would_be_cut_at_the_ends_is_left_out() {
+        let frame = at_half_past_ten(TimeZone::UTC);
+        let written = |at: f64, width: f32| time(GridMark { value: at, step_size: 60.0 }, [40.0, 100.0], width, &frame);
+        assert_eq!([40.0, 70.0, 100.0].map(|at| written(at, 600.0)), ["", "10:29", ""]);
+        assert_eq!([41.0, 42.0, 98.0, 99.0].map(|at| written(at, 600.0)), ["", "10:29", "10:29", ""]);
+        assert_eq!(written(42.0, 300.0), "", "there is half the room");
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub fn draw(ui: &mut egui::Ui, plate: Plate<'_>, lines: &Arc<Vec<Line>>, scene: 
         .grid_color(scene.colors.weak.gamma_multiply(0.5))
         .y_axis_min_width(AXIS_WIDTH)
         .x_grid_spacer(move |input| axes::times(&input, time))
-        .x_axis_formatter(move |mark, _| axes::time(mark, time))
+        .x_axis_formatter(move |mark, _| axes::time(mark, [from, to], plate.size.x - AXIS_WIDTH, time))
         .y_axis_formatter(move |mark, _| match plate.scale {
             Scale::Percent => format!("{:.0} %", mark.value),
             Scale::Fitting => axes::short(mark.value),

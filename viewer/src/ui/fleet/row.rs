@@ -87,7 +87,7 @@ impl Row<'_> {
             Part::Hottest => self.percent(painter, place, figures.hottest),
             Part::Egress => self.percent(painter, place, figures.egress),
             Part::Cache => self.percent(painter, place, figures.cache),
-            Part::Age => self.words(painter, place, self.age, self.color(self.colors.weak), 12.5),
+            Part::Age => self.words(painter, place, self.age, self.colors.weak, 12.5),
         }
     }
 
