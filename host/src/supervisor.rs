@@ -18,6 +18,7 @@ use rustix::process::{WaitOptions, wait};
 use store::{Keys, Store};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::lease::Holding;
@@ -27,7 +28,8 @@ use crate::config::Config;
 use crate::control::{Beginning, Report, Suspect, identity};
 use crate::flight::{Flights, InFlight, monotonic};
 use crate::http::{self, Telling};
-use crate::status::{Board, Snapshot, State};
+use crate::status::{Board, Snapshot, State, Status, now};
+use crate::worker::STATUS_LIFE;
 
 /// A worker that maps so many libraries is replaced: none is ever unloaded.
 const MOST_LIBRARIES: usize = 64;
@@ -40,6 +42,9 @@ const LAST_WORDS_WITHIN: Duration = Duration::from_millis(50);
 
 /// The most events that are remembered because a worker ended with them.
 const MOST_SUSPECTS: usize = 64;
+
+/// A worker that is started again sooner says itself how it is going.
+const ANNOUNCED_FROM: Duration = Duration::from_millis(500);
 
 /// How long a worker may take to end besides its call.
 const END_WITHIN: Duration = Duration::from_secs(5);
@@ -61,6 +66,11 @@ struct Supervisor {
     suspects: Vec<Suspect>,
     restarts: Restarts,
     holding: watch::Receiver<Holding>,
+    /// Where `{out}:status` lies, which no worker writes while there is none.
+    store: Store,
+    keys: Keys,
+    /// Writes it.
+    announcing: Option<JoinHandle<()>>,
     /// A worker could begin once: from then on nothing but a signal ends the host.
     has_begun: bool,
     /// When calls that take too long are looked for.
@@ -92,7 +102,8 @@ pub async fn run(config: Config) -> Result<ExitCode> {
         http::serve(address, Telling::Supervisor(ask))?;
     }
     let store = Store::new(config.store, config.credentials);
-    let (lease, mut holding) = lease::keep(store, keys, flights.token().to_owned(), config.lease_period);
+    let (lease, mut holding) =
+        lease::keep(store.clone(), keys.clone(), flights.token().to_owned(), config.lease_period);
     let (reports, heard) = mpsc::channel(64);
     let mut supervisor = Supervisor {
         timeout: config.handler_timeout,
@@ -106,6 +117,9 @@ pub async fn run(config: Config) -> Result<ExitCode> {
         suspects: Vec::new(),
         restarts: Restarts::default(),
         holding: holding.clone(),
+        store,
+        keys,
+        announcing: None,
         has_begun: false,
         look: Instant::now(),
         restart: None,
@@ -140,6 +154,10 @@ impl Supervisor {
     /// Starts a worker; again later if that fails.
     fn start(&mut self) {
         self.restart = None;
+        if let Some(announcing) = self.announcing.take() {
+            // The worker says what comes next.
+            announcing.abort();
+        }
         self.started += 1;
         let started = self.flights.place().and_then(|flights| {
             let beginning = Beginning {
@@ -248,6 +266,20 @@ impl Supervisor {
         self.snapshot.status.state = State::Restarting;
         self.snapshot.status.reason = Some(format!("the worker has ended and is started again: {reason}"));
         self.restart = Some(Instant::now() + wait);
+        if wait >= ANNOUNCED_FROM && *self.holding.borrow() == Holding::Held {
+            self.announce();
+        }
+    }
+
+    /// Writes `{out}:status` in the worker's place.
+    fn announce(&mut self) {
+        let status = Status { updated_at: now(), ..self.snapshot.status.clone() };
+        let (store, keys) = (self.store.clone(), self.keys.clone());
+        let status = serde_json::to_vec(&status).unwrap_or_default();
+        self.announcing = Some(tokio::spawn(async move {
+            // A store that is away is told of by the lease's keeper.
+            store.announce(&keys, &status, STATUS_LIFE).await.ok();
+        }));
     }
 
     /// Counts calls that ended the worker, and remembers their events.
