@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::flight::Slot;
 
 use super::load::modules_are_loaded;
-use super::trial::try_out;
+use super::trial::{try_library, try_module};
 use super::trust::writable_by_others;
 use super::{Found, HandlerName, Loaded, PrivateFolder, Trust, Unpacked, Verified, ZIP_MAX_BYTES, find};
 
@@ -123,19 +123,20 @@ impl Loader {
         self.step(found, |verified| verified.load(self.sink).map_err(|refusal| (Step::Load, refusal.into())))
     }
 
-    /// Loads a new version of what runs already, or tries it where it can't run in this process. While it is loaded, that
-    /// stands in `slot`; a trial has a bound of its own.
+    /// Loads a new version of what runs already, once it was tried in a process of its own, or has it run in a new process
+    /// where it can't in this one. While it is loaded, that stands in `slot`; a trial has a bound of its own.
     ///
     /// # Errors
     ///
     /// As for [`load`](Loader::load).
     pub fn renew(&self, found: Found, slot: &mut Slot) -> Result<Renewed, NotLoaded> {
         self.step(found, |verified| match &verified.module {
-            Some(module) if modules_are_loaded() => match try_out(&verified, module) {
+            Some(module) if modules_are_loaded() => match try_module(&verified, module) {
                 Ok(()) => Ok(Renewed::InANewProcess),
                 Err(error) => Err((Step::Load, error)),
             },
             _ => {
+                try_library(&verified).map_err(|error| (Step::Load, error))?;
                 slot.enter_opening();
                 let loaded = verified.load(self.sink);
                 slot.leave();

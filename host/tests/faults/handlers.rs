@@ -271,9 +271,59 @@ fn a_plugin_that_cannot_be_loaded_after_a_crash_is_tried_again_ever_more_slowly(
     assert!(reason.contains("not a shared library"), "{reason}");
     let restarts = host.status()["restarts"]["refused"].as_u64().unwrap();
     assert!(restarts < 20, "{restarts} in a second");
+    // No worker says so in the store.
+    let told = wait_for("the state in the store", || redis.status().filter(|status| status["state"] == "restarting"));
+    assert!(told["reason"].as_str().unwrap().contains("not a shared library"), "{told}");
+    assert!(told["restarts"]["refused"].as_u64() > Some(0), "{told}");
     replace(&path, &library);
     redis.write(r#"{"add": 2}"#);
     wait_for_sum(&redis, 3.0);
+    wait_for("the state in the store", || redis.status().filter(|status| status["state"] == "running"));
+}
+
+#[test]
+fn a_new_version_that_ends_its_process_when_it_is_loaded_is_not_taken() {
+    let redis = Redis::start();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libfixture_faulty.so");
+    let library = std::fs::read(plugin("fixture_faulty")).unwrap();
+    // The same library, with another word about what it does when it is loaded.
+    let version = |word: &str| {
+        let mark = b"at-load=nothing.";
+        let mut version = library.clone();
+        let at = library.windows(mark.len()).position(|window| window == mark).unwrap();
+        version[at + 8..at + 16].copy_from_slice(word.as_bytes());
+        version
+    };
+    std::fs::write(&path, &library).unwrap();
+    let host = {
+        let url = redis.server.url();
+        let variables = [("STORE_URL", url.as_str()), ("HANDLER_FUNCTION", "fault"), ("RELOAD_PERIOD", "0.02")];
+        Host::start(&path, &variables)
+    };
+    redis.write(r#"{"add": 1}"#);
+    wait_for_sum(&redis, 1.0);
+    let before = (host.worker(), host.status()["plugin"].clone());
+    for (index, (word, how)) in [("segfault", "SIGSEGV"), ("success!", "exit status: 0")].into_iter().enumerate() {
+        replace(&path, &version(word));
+        let message = wait_for("why it is not taken", || {
+            let last = host.status()["last_reload"].clone();
+            last["message"].as_str().filter(|why| last["failed"] == "load" && why.contains(how)).map(str::to_owned)
+        });
+        assert!(message.contains("it has ended a process that tried to load it"), "{message}");
+        redis.write(&json!({"add": 1, "after": word}).to_string());
+        wait_for_sum(&redis, 2.0 + index as f64);
+    }
+    host.wait_for_log("not reloaded, the old version stays");
+    let status = host.status();
+    assert_eq!((&status["restarts"], &status["failed_reloads"]), (&json!({}), &json!({"load": 2})));
+    assert_eq!((host.worker(), status["plugin"].clone()), before, "the same process calls the same version");
+
+    replace(&path, &version("another."));
+    wait_for("another version", || (host.status()["reloads"] == 1).then_some(()));
+    redis.write(r#"{"add": 4}"#);
+    assert_eq!(wait_for_sum(&redis, 7.0), json!({"calls": 4, "sum": 7.0, "attempt": 1}));
+    assert_eq!((redis.sequence(), dead(&redis).len()), (4, 0));
 }
 
 #[test]

@@ -43,6 +43,27 @@ enum Then {
     Sleep,
 }
 
+/// What happens when it is loaded: the tests write another word to the library's file.
+#[used]
+static AT_LOAD: [u8; 16] = *b"at-load=nothing.";
+
+#[used]
+#[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func"))]
+#[cfg_attr(not(target_os = "macos"), unsafe(link_section = ".init_array"))]
+static CONSTRUCTOR: extern "C" fn() = construct;
+
+extern "C" fn construct() {
+    // SAFETY: they are a static's bytes; the compiler must not know them, since the file has others later.
+    let word = unsafe { (&raw const AT_LOAD).read_volatile() };
+    match word.strip_prefix(b"at-load=") {
+        Some(b"segfault") => {
+            go_wrong(Then::Segfault).ok();
+        }
+        Some(b"success!") => std::process::exit(0),
+        _ => {}
+    }
+}
+
 /// Adds up, and then ends as the input says.
 fn fault(input: Step, context: &mut Context<Count>) -> Result<Value> {
     context.env.calls += 1;
