@@ -15,7 +15,7 @@ use super::{Module, Verified};
 const MOST: Duration = Duration::from_secs(30);
 
 /// How often the process is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How this program begins what it says in the end.
 const REFUSAL: &str = "plugin-host: ";
