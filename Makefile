@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint reference docs-pdf check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots soak
+.PHONY: help dev test lint reference docs-pdf dist test-dist check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots soak
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -25,6 +25,12 @@ reference: ## write docs/reference.md and the options in docs/viewer.md from wha
 
 docs-pdf: ## make PDFs of the pages for handler, viewer and runtime, in target/docs-pdf (needs pandoc and weasyprint)
 	ci/docs-pdf
+
+dist: ## make archives, and a Debian package of the viewer, that run without cargo, in target/dist
+	ci/dist
+
+test-dist: ## run what `make dist` made on a Debian that has only its base (needs root)
+	ci/test-dist
 
 check-manifests: ## build k8s/, and hold it and the Dockerfile against schemas and linters
 	ci/check-manifests

@@ -286,4 +286,4 @@
 //!
 //! Leave `panic` as it is: with `panic = "abort"` a panic ends the process that calls. Each type that serde reads is code;
 //! fields that aren't needed are best not named, since what is not named is passed over. `plugin-host inspect` prints
-//! the size and whether it fits; `plugin-host pack --zip` makes it smaller by half.
+//! the size and whether it fits; `plugin-host pack --zip` makes it smaller.
