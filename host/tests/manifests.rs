@@ -17,7 +17,15 @@ use cluster::{at, image, list, text_at};
 use serde_json::{Value, json};
 use support::{plugin, plugin_host, root, text, wait_for};
 
-const OVERLAYS: [&str; 5] = ["course", "fleet", "stream", "stream-hpa", "trial"];
+const OVERLAYS: [&str; 6] = ["course", "course-python", "fleet", "stream", "stream-hpa", "trial"];
+
+/// An overlay, with what has to be in the cluster besides.
+fn deployed(overlay: &str) -> Option<Manifest> {
+    match overlay {
+        "course-python" => cluster::course::deployed(&[cluster::course::RUNTIME]),
+        _ => Manifest::build(overlay),
+    }
+}
 
 /// The input and the result that the specification shows.
 const INPUT: &str = include_str!("../../plugins/metrics/data/sample.json");
@@ -253,7 +261,7 @@ fn each_variable_of_manifests_and_pages_is_one_that_the_program_knows() {
     let known = capitals(&text(&help.stdout));
     assert!(known.contains("REDIS_PASSWORD_FILE") && !known.contains("HANDLER"));
     for overlay in OVERLAYS {
-        let Some(manifest) = Manifest::build(overlay) else { return };
+        let Some(manifest) = deployed(overlay) else { return };
         for template in pods_of_plugin_host(&manifest) {
             let container = only_container(template);
             let written = format!("{container}");
@@ -276,7 +284,7 @@ fn each_variable_of_manifests_and_pages_is_one_that_the_program_knows() {
 #[test]
 fn pods_are_of_the_restricted_profile_and_the_collector_differs_by_its_network_only() {
     for overlay in OVERLAYS {
-        let Some(manifest) = Manifest::build(overlay) else { return };
+        let Some(manifest) = deployed(overlay) else { return };
         for (name, template) in manifest.pods() {
             let expected: &[&str] = match name {
                 "plugin-host-collector" => &["the node's namespaces", "a probe of another host"],
@@ -290,7 +298,7 @@ fn pods_are_of_the_restricted_profile_and_the_collector_differs_by_its_network_o
 #[test]
 fn pods_have_no_token_no_more_than_they_need_and_time_to_end() {
     for overlay in OVERLAYS {
-        let Some(manifest) = Manifest::build(overlay) else { return };
+        let Some(manifest) = deployed(overlay) else { return };
         for (name, template) in manifest.pods() {
             let (spec, container) = (&template["spec"], only_container(template));
             assert_eq!(spec["automountServiceAccountToken"], false, "{name}");
@@ -311,15 +319,16 @@ fn pods_have_no_token_no_more_than_they_need_and_time_to_end() {
             let a_call = variables.get("HANDLER_TIMEOUT").map_or(30, |seconds| seconds.parse().unwrap());
             assert!(at(template, "spec/terminationGracePeriodSeconds").as_u64().unwrap() > a_call + 6);
             let image = text_at(container, "image");
-            assert_eq!(image, concat!("plugin-host:", env!("CARGO_PKG_VERSION")));
+            let target = if overlay == "course-python" { "-python" } else { "" };
+            assert_eq!(image, format!("plugin-host:{}{target}", env!("CARGO_PKG_VERSION")));
         }
     }
 }
 
 #[test]
 fn a_new_pod_is_ready_before_the_old_one_goes_and_a_drain_leaves_a_host() {
-    for (overlay, hosts) in [("course", 1), ("fleet", 2), ("trial", 2)] {
-        let Some(manifest) = Manifest::build(overlay) else { return };
+    for (overlay, hosts) in [("course", 1), ("course-python", 1), ("fleet", 2), ("trial", 2)] {
+        let Some(manifest) = deployed(overlay) else { return };
         let host = manifest.object("Deployment", "plugin-host");
         let rolling = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
         assert_eq!((at(host, "spec/replicas"), at(host, "spec/strategy")), (&hosts.into(), &rolling), "{overlay}");
@@ -343,7 +352,7 @@ fn a_new_pod_is_ready_before_the_old_one_goes_and_a_drain_leaves_a_host() {
 #[test]
 fn services_and_policies_find_their_pods() {
     for overlay in OVERLAYS {
-        let Some(manifest) = Manifest::build(overlay) else { return };
+        let Some(manifest) = deployed(overlay) else { return };
         let chosen = |selector: &Value| {
             let selector = selector.as_object().unwrap();
             let fits = |labels: &Value| selector.iter().all(|(name, value)| labels[name] == *value);

@@ -48,6 +48,12 @@ impl Manifest {
         Manifest(serde_saphyr::from_multiple(yaml).unwrap())
     }
 
+    /// These objects and those of another file.
+    pub fn with(mut self, yaml: &str) -> Manifest {
+        self.0.append(&mut Manifest::read(yaml).0);
+        self
+    }
+
     pub fn objects(&self, kind: &str) -> impl Iterator<Item = &Value> {
         self.0.iter().filter(move |object| object["kind"] == kind)
     }
@@ -71,7 +77,12 @@ impl Manifest {
             variables.push((name.to_owned(), value));
         };
         for source in list(container, "envFrom") {
-            let config_map = self.object("ConfigMap", text_at(source, "configMapRef/name"));
+            let name = text_at(source, "configMapRef/name");
+            let is_there = self.objects("ConfigMap").any(|object| at(object, "metadata/name") == name);
+            if !is_there && at(source, "configMapRef/optional") == true {
+                continue;
+            }
+            let config_map = self.object("ConfigMap", name);
             for (name, value) in config_map["data"].as_object().unwrap() {
                 set(&mut variables, name, value.as_str().unwrap().to_owned());
             }

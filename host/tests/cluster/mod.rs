@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
+pub mod course;
 pub mod image;
 pub mod manifest;
 pub mod node;

@@ -96,6 +96,7 @@ impl Pod {
             .args(words("args"))
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .envs(image.variables.iter().copied())
             .envs(manifest.variables(container, identity))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -240,6 +241,11 @@ fn lay_image(root: &Path, image: &Image, hosts: &str) {
             lay(Path::new(library), library);
         }
     }
+    for (source, target) in &image.folders {
+        let target = root.join(target.trim_start_matches('/'));
+        fs::create_dir_all(&target).unwrap();
+        run(Command::new("mount").arg("--bind").arg(source).arg(&target));
+    }
     for folder in ["proc", "etc", "dev"] {
         fs::create_dir_all(root.join(folder)).unwrap();
     }
@@ -250,8 +256,10 @@ fn lay_image(root: &Path, image: &Image, hosts: &str) {
 }
 
 /// Makes a volume; gives the folder to mount.
-fn make_volume(volume: &Value, group: u32, files: &Files, folder: &Path) -> (PathBuf, Mounted) {
+fn make_volume<'a>(volume: &'a Value, group: u32, files: &'a Files, folder: &Path) -> (PathBuf, Mounted) {
     let name = text_at(volume, "name");
+    // Where the files of some keys go; without any, each key is a file.
+    let items: Vec<_> = list(volume, "configMap/items").collect();
     let (source, mode) = match (&volume["configMap"], &volume["secret"], &volume["emptyDir"]) {
         (config_map @ Value::Object(_), _, _) => (text_at(config_map, "name"), &config_map["defaultMode"]),
         (_, secret @ Value::Object(_), _) => (text_at(secret, "secretName"), &secret["defaultMode"]),
@@ -267,7 +275,12 @@ fn make_volume(volume: &Value, group: u32, files: &Files, folder: &Path) -> (Pat
     let mode = mode.as_u64().unwrap_or(0o644) as u32;
     let mut volume = Volume::with(Rights { mode, group });
     let files = files.get(source).unwrap_or_else(|| panic!("the test has no files of {source}"));
-    let files: Vec<_> = files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+    let named = |(key, bytes): &'a (String, Vec<u8>)| {
+        let item = items.iter().find(|item| item["key"] == *key);
+        let path = item.map_or(key.as_str(), |item| text_at(item, "path"));
+        (item.is_some() || items.is_empty()).then_some((path, bytes.as_slice()))
+    };
+    let files: Vec<_> = files.iter().filter_map(named).collect();
     volume.write(&files, Links::AfterIt);
     (volume.folder().to_owned(), Mounted::Files(volume))
 }

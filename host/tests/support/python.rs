@@ -50,10 +50,17 @@ pub fn peers_handler() -> PathBuf {
 
 /// Whether the system has a libpython; a test that needs one says so where it has none.
 pub fn is_there() -> bool {
+    library().is_some()
+}
+
+/// The system's libpython; where it has none, that is said.
+pub fn library() -> Option<PathBuf> {
     let libraries = Command::new("/sbin/ldconfig").arg("-p").output().map(|output| output.stdout).unwrap_or_default();
-    let there = String::from_utf8_lossy(&libraries).contains("libpython3.");
-    if !there {
+    let libraries = String::from_utf8_lossy(&libraries).into_owned();
+    let mut paths = libraries.split_whitespace().filter(|word| word.starts_with('/') && word.contains("/libpython3."));
+    let found = paths.find(|path| path.ends_with(".so.1.0")).map(PathBuf::from);
+    if found.is_none() {
         eprintln!("skipped: the system has no libpython3 (on Debian: apt-get install libpython3.N)");
     }
-    there
+    found
 }
