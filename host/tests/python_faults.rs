@@ -124,6 +124,31 @@ fn threads_that_are_left_running_keep_the_host_neither_from_working_nor_from_end
 }
 
 #[test]
+fn a_process_that_a_handler_has_forked_ends_with_its_call() {
+    if !is_there() {
+        return;
+    }
+    let (redis, modules) = (Redis::start(), Modules::with(FAULTY));
+    let host = host(&redis, &modules, &[]);
+    for add in 1..=5 {
+        let then = if add == 5 { "" } else { "os.fork()" };
+        redis.write(&json!({"add": add, "then": then}).to_string());
+        let wanted = json!({"calls": add, "sum": add * (add + 1) / 2, "attempt": 1});
+        wait_for("the result", || redis.output().filter(|output| *output == wanted));
+    }
+    let worker = host.worker();
+    // One that has ended stays until its parent asks for it, which the handler did not.
+    let goes_on =
+        |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    wait_for("the children's end", || {
+        let children = std::fs::read_to_string(format!("/proc/{worker}/task/{worker}/children")).unwrap();
+        (!children.split_whitespace().any(goes_on)).then_some(())
+    });
+    assert_eq!((redis.sequence(), &host.status()["restarts"]), (5, &json!({})));
+    assert!(host.stop().success());
+}
+
+#[test]
 fn what_ends_a_process_in_a_batch_costs_the_batchs_other_entries_no_attempt() {
     if !is_there() {
         return;

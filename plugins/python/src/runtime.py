@@ -12,6 +12,7 @@ import traceback
 encode = json.JSONEncoder(allow_nan=False).encode
 decode = json.loads
 record = explain = None
+forked = False
 
 
 class Context:
@@ -67,6 +68,10 @@ class Handler:
             result = self.function(value, context)
         except BaseException as error:
             raise Failed("error", self.described(error)) from None
+        finally:
+            if forked:
+                # Two processes would go on with one host's connections.
+                os._exit(0)
         if result is None:
             return None
         try:
@@ -134,9 +139,15 @@ def start(host_record, host_explain, level):
     root = logging.getLogger()
     root.addHandler(Logged())
     root.setLevel([logging.CRITICAL + 1, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG, 1][level])
+    os.register_at_fork(after_in_child=mark_as_forked)
     sys.argv = [""]
     sys.dont_write_bytecode = True
     keep_signals()
+
+
+def mark_as_forked():
+    global forked
+    forked = True
 
 
 def keep_signals():
