@@ -1,6 +1,7 @@
 # plugin-host with its two plugins, on a base that holds glibc and no shell.
 #
 #   docker build -t plugin-host .
+#   docker build --target python -t plugin-host:python .      the same for handlers in Python: docs/image.md
 #   docker build --target builder -t plugin-host-builder .    what authors build plugins in: docs/image.md
 #
 # Every platform is built on itself and nothing is cross-compiled: `docker buildx build --platform
@@ -37,8 +38,8 @@ FROM ${BUILD_BASE} AS dependencies
 ENV CARGO_INCREMENTAL=0 CARGO_TERM_COLOR=never
 WORKDIR /build
 COPY --from=manifests /manifests ./
-RUN cargo build --release --locked -p host -p metrics -p collector \
-    && cargo clean --release -p host -p store -p figures -p plugin-api -p metrics -p collector
+RUN cargo build --release --locked -p host -p metrics -p collector -p python \
+    && cargo clean --release -p host -p store -p figures -p plugin-api -p metrics -p collector -p python
 
 
 FROM dependencies AS build
@@ -47,14 +48,16 @@ COPY figures figures
 COPY store store
 COPY plugins plugins
 COPY host host
-RUN cargo build --release --locked -p host -p metrics -p collector \
+RUN cargo build --release --locked -p host -p metrics -p collector -p python \
     && install -D -t /image/bin target/release/plugin-host \
     && install -D -m 644 -t /image/plugins target/release/libmetrics.so target/release/libcollector.so \
+    && install -D -m 644 -t /image/python target/release/libpython_handler.so \
     && install -d -m 1777 /image/state/plugin-host \
     && rm -rf target
 
 
-FROM ${RUNTIME_BASE}
+# What is built without a target is this, by the last line of this file.
+FROM ${RUNTIME_BASE} AS host
 ARG RUNTIME_BASE
 COPY --from=build /image/bin/ /usr/bin/
 COPY --from=build /image/plugins/ /usr/lib/plugin-host/
@@ -79,3 +82,33 @@ LABEL org.opencontainers.image.title="plugin-host" \
       org.opencontainers.image.base.name="${RUNTIME_BASE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+
+
+# CPython and its packages, of the Debian of both bases: whatever is imported, the libraries that it asks for, and no more.
+FROM ${BUILD_BASE} AS cpython
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# hadolint ignore=DL3008 # whatever version that Debian has
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 python3-numpy python3-pandas python3-redis \
+    && apt-get install --yes --no-install-recommends "libpython$(python3 -c 'import sys; print("3.%d" % sys.version_info[1])')" \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /python
+RUN name=$(python3 -c 'import sys; print("python3.%d" % sys.version_info[1])') library=$(ldconfig -p | grep -o -m 1 "/.*/lib$name.so.1.0") \
+    && find "/usr/lib/$name" /usr/lib/python3 /usr/share/zoneinfo "/usr/bin/$name" /usr/bin/python3 | tar -c --no-recursion -T - | tar -x \
+    && { echo "$library"; find "/usr/lib/$name" /usr/lib/python3 -name '*.so' -exec ldd '{}' + | awk '$2 == "=>" && $3 ~ "^/" { print $3 }'; } | sort -u \
+    | while read -r file; do \
+        case $(dpkg-query --search "$(realpath "$file")") in libc6:* | libgcc-s1:*) continue ;; esac; \
+        install -D -m 644 "$(realpath "$file")" "usr/${file#/usr/}"; \
+    done
+
+
+# For handlers in Python.
+FROM host AS python
+COPY --from=cpython /python/ /
+COPY --from=build /image/python/ /usr/lib/plugin-host/
+# Texts are UTF-8, as they are in the images of Python.
+ENV PYTHON_PLUGIN=/usr/lib/plugin-host/libpython_handler.so LANG=C.UTF-8 SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
+
+
+# Nothing of Python: builders that look ahead pass by the two stages before.
+FROM host

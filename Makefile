@@ -35,8 +35,8 @@ test-dist: ## run what `make dist` made on a Debian that has only its base (need
 check-manifests: ## build k8s/, and hold it and the Dockerfile against schemas and linters
 	ci/check-manifests
 
-image: ## build the image plugin-host (IMAGE=NAME: another name; BUILD_BASE, RUNTIME_BASE: other bases)
-	docker build --tag $(or $(IMAGE),plugin-host) --build-arg BUILD_BASE --build-arg RUNTIME_BASE --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1) --build-arg REVISION=$$(git rev-parse HEAD) .
+image: ## build the image plugin-host (TARGET=python: with Python; IMAGE=NAME: another name; BUILD_BASE, RUNTIME_BASE: other bases)
+	docker build --target $(or $(TARGET),host) --tag $(or $(IMAGE),plugin-host) --build-arg BUILD_BASE --build-arg RUNTIME_BASE --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1) --build-arg REVISION=$$(git rev-parse HEAD) .
 
 test-image: ## build and run the image, where a Docker engine is
 	ci/test-image
