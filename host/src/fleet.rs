@@ -143,7 +143,7 @@ impl Fleet {
                 let (stop, keys) = (stop.clone(), Arc::clone(&due));
                 let (slot, suspects) = (supervision.slot(number)?, supervision.suspects());
                 let keys = (keys, asked.remove(0));
-                let start = move || Shard::new(job, board, versions, keys, slot, suspects).run(stop);
+                let start = move || Shard::new(job, board, versions, keys, slot, suspects, stop).run();
                 let thread = thread::Builder::new().name(format!("shard-{number}")).spawn(start);
                 Ok((due, thread.context("can't start a thread that calls the handler")?))
             })

@@ -10,7 +10,7 @@ mod feed;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use store::{DeadEntry, Store};
+use store::{DeadEntry, Part, Store};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::plugin::sha256;
@@ -122,6 +122,14 @@ impl Event {
 /// How an event is known by its content: `sha256:HEX`.
 pub fn content_id(bytes: &[u8]) -> String {
     format!("sha256:{}", sha256(bytes))
+}
+
+/// The same of a value of which only the beginning was read: others begin so too.
+pub(crate) fn part_id(part: &Part) -> String {
+    match part.length == part.bytes.len() {
+        true => content_id(&part.bytes),
+        false => format!("{}:{}", content_id(&part.bytes), part.length),
+    }
 }
 
 /// Ticks at once and then every period. A tick that came too late moves those after it.

@@ -159,19 +159,6 @@ impl Store {
         self.told(outcome, || format!("look for streams {pattern:?}"))
     }
 
-    /// The bytes under each of the keys; none also where a key holds something else.
-    ///
-    /// # Errors
-    ///
-    /// As [`keys_like`](Store::keys_like).
-    pub async fn read_each(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.read_each(keys).await,
-            Err(cause) => Err(cause),
-        };
-        self.told(outcome, || format!("read {} keys from {:?} on", keys.len(), keys.first().unwrap_or(&"")))
-    }
-
     /// What the last commit left, of each output by itself; see [`saved`](Store::saved).
     ///
     /// # Errors
@@ -230,18 +217,21 @@ impl Store {
         self.told(outcome, || format!("read key {key:?}"))
     }
 
-    /// The first `most` bytes under each of the keys, or all of them; none where there are none, also where a key holds
-    /// something else.
+    /// The first `most` bytes under each of the keys, or all of them, of each by itself; none where there are none, also
+    /// where a key holds something else.
     ///
     /// # Errors
     ///
-    /// As [`keys_like`](Store::keys_like).
-    pub async fn read_up_to_each(&self, keys: &[&str], most: usize) -> Result<Vec<Option<Part>>, Error> {
+    /// As [`keys_like`](Store::keys_like), where nothing is known of any of them.
+    pub async fn read_up_to_each(&self, keys: &[&str], most: usize) -> Result<Vec<Result<Option<Part>, Error>>, Error> {
         let outcome = match self.redis() {
             Ok(redis) => redis.read_up_to_each(keys, most).await,
             Err(cause) => Err(cause),
         };
-        self.told(outcome, || format!("read {} keys from {:?} on", keys.len(), keys.first().unwrap_or(&"")))
+        let from = keys.first().unwrap_or(&"");
+        let each = self.told(outcome, || format!("read {} keys from {from:?} on", keys.len()))?;
+        let told = |(outcome, key): (_, &&str)| self.told(outcome, || format!("read key {key:?}"));
+        Ok(each.into_iter().zip(keys).map(told).collect())
     }
 
     /// Writes an input: puts `bytes` under `key`, whatever was there before. (Results go through [`Store::commit`].)

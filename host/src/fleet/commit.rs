@@ -1,10 +1,10 @@
 //! Commits what the calls of a round gave, in one pipeline.
 //!
-//! If a commit goes wrong, its key is forgotten, and the next round reads what the store holds.
+//! Where nobody knows what became of a commit, the next round reads what the store holds.
 
 use std::sync::Arc;
 
-use store::{Commit, Committed, Dead};
+use store::{Cause, Commit, Committed, Dead};
 use tokio::time::Instant;
 
 use super::due::Why;
@@ -21,21 +21,14 @@ impl Changed {
 }
 
 impl Shard {
-    pub(super) async fn commit(&mut self, called: Vec<Called>) -> Result<(), store::Error> {
-        let saved_at: Arc<str> = now().into();
-        let (mut rest, mut failed) = (called, None);
+    pub(super) async fn commit(&mut self, called: Vec<Called>) {
+        let (saved_at, mut rest): (Arc<str>, _) = (now().into(), called);
         // Twice at most: the second time for keys of which the store lost commits.
         for _ in 0..2 {
             let commits: Vec<_> = rest.iter().map(|called| self.commit_of(called, &saved_at)).collect();
             let settled = match self.job.store.commit_each(&commits).await {
                 Ok(settled) => settled,
-                Err(error) => {
-                    // Nobody knows which ones arrived: what the store holds will tell.
-                    for called in &rest {
-                        self.known.remove(&called.changed.key);
-                    }
-                    return Err(error);
-                }
+                Err(error) => return rest.iter().for_each(|called| self.not_committed(called, error.clone())),
             };
             let mut lost = Vec::new();
             for (called, settled) in rest.into_iter().zip(settled) {
@@ -53,10 +46,7 @@ impl Shard {
                         }
                     }
                     Ok(Committed::Claimed) => self.overtaken(&called),
-                    Err(error) => {
-                        self.known.remove(&called.changed.key);
-                        failed = Some(error);
-                    }
+                    Err(error) => self.not_committed(&called, error),
                 }
             }
             rest = lost;
@@ -66,7 +56,22 @@ impl Shard {
             tracing::warn!(keys = rest.len(), "the store lost commits: writing on from this host's envs");
         }
         rest.iter().for_each(|called| self.overtaken(called));
-        failed.map_or(Ok(()), Err)
+    }
+
+    /// What can't be written at a key is told, and left until the key has other bytes. Of any other commit nobody knows
+    /// whether it arrived: what the store holds will tell.
+    fn not_committed(&mut self, Called { changed, .. }: &Called, error: store::Error) {
+        let is_lasting = matches!(error.cause, Cause::WrongType { .. } | Cause::Corrupt(_) | Cause::Other(_));
+        if is_lasting && changed.replayed().is_none() {
+            return self.unusable(&changed.key, changed.event.clone(), "output", &error.to_string());
+        }
+        if let Some(progress) = self.known.get_mut(&changed.key).and_then(|known| known.progress.as_mut()) {
+            progress.is_certain = false;
+        }
+        if changed.replayed().is_none() {
+            self.due.add(&changed.key, Why::Written);
+        }
+        self.trouble = Some(error);
     }
 
     fn commit_of<'a>(&'a self, called: &'a Called, saved_at: &'a str) -> Commit<'a> {
@@ -119,7 +124,7 @@ impl Shard {
             let sequence = before.as_ref().map_or(0, |progress| progress.sequence) + 1;
             let env = env.or(before.map(|progress| progress.env)).unwrap_or_default();
             let (saved_at, touched) = (Some(Arc::clone(saved_at)), Instant::now());
-            known.progress = Some(Progress { sequence, saved_at, env, touched });
+            known.progress = Some(Progress { sequence, saved_at, env, is_certain: true, touched });
             if changed.replayed().is_none() {
                 known.event = changed.event.into();
                 self.failing.remove(&changed.key);

@@ -9,7 +9,7 @@ use store::{Keys, Pattern, Store};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::shard::{Changed, Known, Shard, Tried};
+use super::shard::{Changed, Shard, Tried};
 use super::{STEP, place_of, since};
 use crate::trigger::Event;
 
@@ -93,17 +93,19 @@ impl Shard {
     }
 
     async fn replay_each(&mut self, key: &Arc<str>) -> Result<(), store::Error> {
-        let text = self.job.input.text_of(key).unwrap_or_default();
-        let Ok(keys) = Keys::of(&self.job.output.with(text)) else { return Ok(()) };
+        let Ok(keys) = self.output_of(key) else { return Ok(()) };
         for entry in self.job.store.replays(&keys, REPLAYS).await? {
-            if !self.has_progress(key) {
-                let Known { event, progress, seen } = self.job.store.saved(&keys).await?.into();
-                let known = self.known.entry(Arc::clone(key)).or_insert(Known { event, progress: None, seen });
-                known.progress = progress;
+            if !self.is_certain(key) {
+                // What was called last in turn stays what it is, though the env has left memory.
+                let without_env = self.known.get(key).filter(|known| known.progress.is_none());
+                let event = without_env.map(|known| known.event.clone());
+                let saved = self.job.store.saved(&keys).await?;
+                let known = self.remember(key, saved);
+                known.event = event.unwrap_or_else(|| known.event.clone());
             }
-            let Event { bytes, id, .. } = Event::of_replay(key, entry);
-            let (mut changed, mut failed) =
-                (Changed { key: Arc::clone(key), bytes, event: id, keys: keys.clone() }, None);
+            let Event { bytes, id: event, .. } = Event::of_replay(key, entry);
+            let (key, length, keys) = (Arc::clone(key), bytes.len(), keys.clone());
+            let (mut changed, mut failed) = (Changed { key, bytes, length, event, keys }, None);
             let called = loop {
                 match self.attempt(changed, failed) {
                     Tried::Called(called) => break called,
@@ -112,7 +114,10 @@ impl Shard {
                     Tried::EnvUnread(_) => return Ok(()),
                 }
             };
-            self.commit(vec![called]).await?;
+            self.commit(vec![called]).await;
+            if let Some(error) = self.trouble.take() {
+                return Err(error);
+            }
         }
         Ok(())
     }

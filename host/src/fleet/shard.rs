@@ -2,7 +2,8 @@
 //!
 //! The store is what is true. Of a key the thread keeps only what spares it a look there: what was committed last, with
 //! the env. The handler is opened with it for each call: that costs little beside the commit, and an open handler holds
-//! many times the memory of its env. If a commit goes wrong, its key is forgotten, and read anew at the next round.
+//! many times the memory of its env. If nobody knows what became of a commit, the next round reads what the store holds: more
+//! than was known is taken up; where it is less the store has lost commits, and is written on to from what is in memory.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use plugin_api::abi::{Call, Failure, FailureKind};
-use store::{Keys, Saved};
+use store::{Cause, Keys, KeysError, Saved};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -20,7 +21,7 @@ use crate::control::Suspects;
 use crate::flight::{Slot, key_number};
 use crate::plugin::Loaded;
 use crate::status::{Board, State};
-use crate::trigger::content_id;
+use crate::trigger::part_id;
 use crate::versions::Versions;
 use crate::worker::{Backoff, bounded};
 
@@ -54,6 +55,9 @@ pub(super) struct Shard {
     /// There may be others since.
     count_due: bool,
     swept: Instant,
+    /// What the store failed at in this round; the keys concerned are due again.
+    pub(super) trouble: Option<store::Error>,
+    stop: watch::Receiver<bool>,
 }
 
 /// What is known of a key: as little as will do, since there may be very many.
@@ -73,6 +77,8 @@ pub(super) struct Progress {
     pub(super) saved_at: Option<Arc<str>>,
     /// Empty where nothing was committed: a fresh env.
     pub(super) env: Box<[u8]>,
+    /// Whether it is the last commit that was sent; else the store is to be read before another one.
+    pub(super) is_certain: bool,
     /// When it was committed or read.
     pub(super) touched: Instant,
 }
@@ -80,7 +86,10 @@ pub(super) struct Progress {
 /// A key with new bytes, or with some that were set aside and are called once more.
 pub(super) struct Changed {
     pub(super) key: Arc<str>,
+    /// All of them; of too many the first ones.
     pub(super) bytes: Vec<u8>,
+    /// How many there are.
+    pub(super) length: usize,
     /// `sha256:HEX` of new bytes; `replay:ID` of others.
     pub(super) event: String,
     pub(super) keys: Keys,
@@ -130,6 +139,7 @@ impl Shard {
         (due, replays): (Arc<Due>, mpsc::Receiver<Arc<str>>),
         slot: Slot,
         suspects: Suspects,
+        stop: watch::Receiver<bool>,
     ) -> Shard {
         // A connection of its own, so that the threads don't wait for each other.
         let job = Job { store: job.store.another(), ..job };
@@ -149,18 +159,21 @@ impl Shard {
             told,
             count_due,
             swept,
+            trouble: None,
+            stop,
         }
     }
 
     /// Works until it is told to stop.
-    pub(super) fn run(mut self, stop: watch::Receiver<bool>) {
+    pub(super) fn run(mut self) {
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(self.work(stop)),
+            Ok(runtime) => runtime.block_on(self.work()),
             Err(error) => tracing::error!("a thread can't start to work: {error}"),
         }
     }
 
-    async fn work(&mut self, mut stop: watch::Receiver<bool>) {
+    async fn work(&mut self) {
+        let mut stop = self.stop.clone();
         let mut backoff = Backoff::default();
         let sweep_after = SWEEP.min(self.job.env_idle);
         let mut tick = interval(COUNT.min(sweep_after.max(Duration::from_millis(10))));
@@ -186,14 +199,14 @@ impl Shard {
                 }
                 keys = due.take(ROUND) => keys,
             };
-            match self.rounds(&keys).await {
-                Ok(()) => {
+            self.rounds(&keys).await;
+            match self.trouble.take() {
+                None => {
                     backoff = Backoff::default();
                     self.board.enter(State::Running, None);
                 }
-                Err(error) => {
+                Some(error) => {
                     self.board.unavailable(&error);
-                    keys.iter().for_each(|key| due.add(key, Why::Written));
                     tokio::select! {
                         _ = stop.wait_for(|stop| *stop) => return,
                         () = sleep(backoff.next()) => {}
@@ -206,7 +219,7 @@ impl Shard {
 
     /// Works on these keys: on all together, but on one whose event ended a worker alone, so that it costs the others
     /// nothing if it ends this one too.
-    async fn rounds(&mut self, keys: &[Arc<str>]) -> Result<(), store::Error> {
+    async fn rounds(&mut self, keys: &[Arc<str>]) {
         if self.suspects.is_empty() {
             return self.round(keys).await;
         }
@@ -215,83 +228,175 @@ impl Shard {
         let together: Vec<_> = together.into_iter().cloned().collect();
         let alone: Vec<_> = alone.into_iter().cloned().collect();
         if !together.is_empty() {
-            self.round(&together).await?;
+            self.round(&together).await;
         }
         for key in alone {
-            self.round(&[key]).await?;
+            self.round(&[key]).await;
         }
-        Ok(())
     }
 
-    /// Reads these keys, calls the handler with those that have new bytes, and commits.
-    async fn round(&mut self, keys: &[Arc<str>]) -> Result<(), store::Error> {
-        let mut changed = self.changed(keys).await?;
-        self.recall(&mut changed).await?;
-        let called: Vec<_> = changed.into_iter().filter_map(|changed| self.call(changed)).collect();
-        self.commit(called).await
+    /// Reads these keys, calls the handler with those that have new bytes, and commits. Told to stop, it commits what it has
+    /// called; what it has not is found at the next start.
+    async fn round(&mut self, keys: &[Arc<str>]) {
+        let changed = self.changed(keys).await;
+        let changed = self.recall(changed).await;
+        let mut called = Vec::with_capacity(changed.len());
+        for changed in changed {
+            if *self.stop.borrow() {
+                break;
+            }
+            called.extend(self.call(changed));
+        }
+        self.commit(called).await;
     }
 
     /// Those of the keys that have new bytes; the ones that are gone are let go.
-    async fn changed(&mut self, keys: &[Arc<str>]) -> Result<Vec<Changed>, store::Error> {
+    async fn changed(&mut self, keys: &[Arc<str>]) -> Vec<Changed> {
         let names: Vec<_> = keys.iter().map(|key| &**key).collect();
-        let values = self.job.store.read_each(&names).await?;
-        let (mut changed, seen) = (Vec::with_capacity(keys.len()), Instant::now());
+        let values = match self.job.store.read_up_to_each(&names, self.job.limits.input.saturating_add(1)).await {
+            Ok(values) => values,
+            Err(error) => {
+                self.failed(keys.iter(), error);
+                return Vec::new();
+            }
+        };
+        let (mut changed, mut gone, seen) = (Vec::with_capacity(keys.len()), Vec::new(), Instant::now());
         for (key, value) in keys.iter().zip(values) {
-            let Some(bytes) = value else {
-                self.known.remove(key);
-                self.failing.remove(key);
-                continue;
+            let value = match value {
+                Ok(Some(value)) => value,
+                Ok(None) => {
+                    self.failing.remove(key);
+                    gone.push(key);
+                    continue;
+                }
+                Err(error) => {
+                    self.failed([key], error);
+                    continue;
+                }
             };
-            let event = content_id(&bytes);
+            let event = part_id(&value);
             if let Some(known) = self.known.get_mut(key) {
                 known.seen = seen;
                 if *known.event == event {
                     continue;
                 }
             }
-            let text = self.job.input.text_of(key).unwrap_or_default();
-            match Keys::of(&self.job.output.with(text)) {
-                Ok(keys) => changed.push(Changed { key: Arc::clone(key), bytes, event, keys }),
+            match self.output_of(key) {
+                Ok(keys) => {
+                    let (key, length) = (Arc::clone(key), value.length);
+                    changed.push(Changed { key, bytes: value.bytes, length, event, keys });
+                }
                 Err(error) => self.unusable(key, event, "output", &format!("no result can be written: {error}")),
             }
         }
-        Ok(changed)
+        self.let_go(gone).await;
+        changed
     }
 
-    /// Reads what was committed of those keys of which it is not in memory, and drops those whose bytes were counted
-    /// already.
-    async fn recall(&mut self, changed: &mut Vec<Changed>) -> Result<(), store::Error> {
-        let is_known = |changed: &Changed| self.has_progress(&changed.key);
-        let (known, unknown): (Vec<_>, Vec<_>) = std::mem::take(changed).into_iter().partition(is_known);
-        *changed = known;
+    pub(super) fn output_of(&self, key: &str) -> Result<Keys, KeysError> {
+        Keys::of(&self.job.output.with(self.job.input.text_of(key).unwrap_or_default()))
+    }
+
+    /// Forgets keys that are gone, but for those whose envs the store has lost with them.
+    async fn let_go(&mut self, gone: Vec<&Arc<str>>) {
+        let (held, free): (Vec<_>, Vec<_>) = gone.into_iter().partition(|key| self.has_env(key));
+        for key in free {
+            self.known.remove(key);
+        }
+        let held: Vec<_> = held.into_iter().filter_map(|key| Some((key, self.output_of(key).ok()?))).collect();
+        let envs: Vec<_> = held.iter().map(|(_, keys)| keys).collect();
+        let saved = match self.job.store.saved_each(&envs).await {
+            Ok(saved) => saved,
+            Err(error) => return self.failed(held.iter().map(|(key, _)| *key), error),
+        };
+        for ((key, _), saved) in held.iter().zip(saved) {
+            match saved {
+                Ok(saved) => {
+                    let sequence = saved.map_or(0, |saved| saved.sequence);
+                    let progress = self.known.get_mut(*key).and_then(|known| known.progress.as_mut());
+                    match progress.filter(|progress| sequence < progress.sequence) {
+                        Some(progress) => (progress.sequence, progress.is_certain) = (sequence, true),
+                        None => drop(self.known.remove(*key)),
+                    }
+                }
+                Err(error) if is_of_the_key(&error) => drop(self.known.remove(*key)),
+                Err(error) => self.failed([*key], error),
+            }
+        }
+    }
+
+    /// Reads what was committed of those keys of which it is not in memory, or not for certain, and drops those whose bytes
+    /// were counted already.
+    async fn recall(&mut self, changed: Vec<Changed>) -> Vec<Changed> {
+        let is_known = |changed: &Changed| self.is_certain(&changed.key);
+        let (mut changed, unknown): (Vec<_>, Vec<_>) = changed.into_iter().partition(is_known);
         let envs: Vec<_> = unknown.iter().map(|changed| &changed.keys).collect();
-        let saved = self.job.store.saved_each(&envs).await?;
+        let saved = match self.job.store.saved_each(&envs).await {
+            Ok(saved) => saved,
+            Err(error) => {
+                self.failed(unknown.iter().map(|unknown| &unknown.key), error);
+                return changed;
+            }
+        };
         for (unknown, saved) in unknown.into_iter().zip(saved) {
             match saved {
                 Ok(saved) => {
-                    let known = Known::from(saved);
-                    let was_counted = *known.event == unknown.event;
-                    self.known.insert(Arc::clone(&unknown.key), known);
-                    if !was_counted {
-                        changed.push(unknown);
+                    let was_counted = saved.as_ref().is_some_and(|saved| saved.last_event == unknown.event);
+                    let known = self.remember(&unknown.key, saved);
+                    match was_counted {
+                        true => known.event = unknown.event.into(),
+                        false => changed.push(unknown),
                     }
                 }
-                Err(error) => self.unusable(&unknown.key, unknown.event, "env", &error.to_string()),
+                Err(error) if is_of_the_key(&error) => {
+                    self.unusable(&unknown.key, unknown.event, "env", &error.to_string());
+                }
+                Err(error) => self.failed([&unknown.key], error),
             }
         }
-        Ok(())
+        changed
     }
 
-    pub(super) fn has_progress(&self, key: &str) -> bool {
+    /// Takes up what the store holds of a key. Where that is no more than what is in memory, the env in memory is written on
+    /// to it.
+    pub(super) fn remember(&mut self, key: &Arc<str>, saved: Option<Saved>) -> &mut Known {
+        let found = Known::from(saved);
+        let known = self.known.entry(Arc::clone(key)).or_default();
+        match (&mut known.progress, found.progress) {
+            (Some(progress), Some(found)) if found.sequence <= progress.sequence => {
+                (progress.sequence, progress.is_certain) = (found.sequence, true);
+            }
+            (_, progress) => (known.event, known.progress) = (found.event, progress),
+        }
+        known.seen = found.seen;
+        known
+    }
+
+    /// The store failed at these keys: they are due again.
+    fn failed<'a>(&mut self, keys: impl IntoIterator<Item = &'a Arc<str>>, error: store::Error) {
+        keys.into_iter().for_each(|key| self.due.add(key, Why::Written));
+        self.trouble = Some(error);
+    }
+
+    fn has_env(&self, key: &str) -> bool {
         self.known.get(key).is_some_and(|known| known.progress.is_some())
     }
 
+    pub(super) fn is_certain(&self, key: &str) -> bool {
+        let progress = self.known.get(key).and_then(|known| known.progress.as_ref());
+        progress.is_some_and(|progress| progress.is_certain)
+    }
+
     /// A key that can't be worked on stays as it is until it has other bytes.
-    fn unusable(&mut self, key: &Arc<str>, event: String, kind: &'static str, why: &str) {
+    pub(super) fn unusable(&mut self, key: &Arc<str>, event: String, kind: &'static str, why: &str) {
         tracing::error!(key = &**key, kind, "{why}");
         self.board.failed_at(key, kind, why);
-        let known = Known { event: event.into(), progress: None, seen: Instant::now() };
-        self.known.insert(Arc::clone(key), known);
+        self.failing.remove(key);
+        let known = self.known.entry(Arc::clone(key)).or_default();
+        (known.event, known.seen) = (event.into(), Instant::now());
+        if let Some(progress) = &mut known.progress {
+            progress.is_certain = false;
+        }
     }
 
     /// Calls the handler. A value that fails is due again, when its key may have a newer one. One whose env can't be read
@@ -399,7 +504,7 @@ impl Shard {
             attempt,
         };
         let limits = self.job.limits;
-        bounded(FailureKind::Input, "INPUT_MAX_BYTES", changed.bytes.len(), limits.input)?;
+        bounded(FailureKind::Input, "INPUT_MAX_BYTES", changed.length, limits.input)?;
         let mut running = plugin.run(&about, &progress.env).map_err(|error| Failed::Env(format!("{error:#}")))?;
         let output = running.call(&call, &[])?;
         bounded(FailureKind::Output, "OUTPUT_MAX_BYTES", output.as_ref().map_or(0, Vec::len), limits.output)?;
@@ -435,10 +540,22 @@ impl From<Option<Saved>> for Known {
             sequence: saved.as_ref().map_or(0, |saved| saved.sequence),
             saved_at: saved.as_ref().map(|saved| saved.saved_at.as_str().into()),
             env: saved.map(|saved| saved.env.into()).unwrap_or_default(),
+            is_certain: true,
             touched: now,
         };
         Known { event, progress: Some(progress), seen: now }
     }
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        Known { event: Box::default(), progress: None, seen: Instant::now() }
+    }
+}
+
+/// Whether it is what lies at the key that is wrong; else another try may do.
+fn is_of_the_key(error: &store::Error) -> bool {
+    matches!(error.cause, Cause::Corrupt(_) | Cause::WrongType { .. })
 }
 
 impl From<Failure> for Failed {

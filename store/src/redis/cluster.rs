@@ -15,6 +15,7 @@ use super::connection::{Connection, is_broken};
 use super::fault;
 use super::link::{Entry, Question, first_of};
 use super::server::{Manner, Server};
+use super::servers;
 use super::slots::{Slots, endpoint_of};
 use crate::address::{Endpoint, Whom};
 use crate::error::{Cause, Outcome};
@@ -148,7 +149,7 @@ impl Cluster {
                 commands.add_command((*command).clone());
             }
             let key = part.first().map_or("", |(_, key, _)| key);
-            let told = self.use_for(key, async |server| commands.query_async::<Vec<Value>>(server).await).await;
+            let told = self.use_for(key, async |server| servers::answers(server, &commands).await).await;
             let places = part.iter().map(|(place, ..)| *place);
             match told {
                 Ok(told) => places.zip(told).for_each(|(place, answer)| answers[place] = Ok(answer)),

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use ::redis::{RedisError, Value, cmd, from_redis_value, pipe};
 
-use super::servers::Servers;
 use super::{Redis, fault, invocation, settled};
 use crate::commit::{Commit, Committed, Saved};
 use crate::error::{Cause, Outcome};
@@ -36,28 +35,6 @@ impl Redis {
         Ok((keys.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect(), next))
     }
 
-    pub async fn read_each(&self, keys: &[&str]) -> Outcome<Vec<Option<Vec<u8>>>> {
-        if let Servers::One(connection) = &self.connection {
-            return connection.query(cmd("MGET").arg(keys)).await;
-        }
-        let mut all = pipe();
-        for key in keys {
-            all.cmd("GET").arg(key);
-        }
-        let mut read = Vec::with_capacity(keys.len());
-        for (answer, key) in self.connection.each(keys, all).await?.into_iter().zip(keys) {
-            let bytes = match answer? {
-                answer if was_not_run(&answer) => self.read(key).await,
-                answer => self.told(answer, key),
-            };
-            read.push(match bytes {
-                Err(Cause::WrongType { .. }) => None,
-                bytes => bytes?,
-            });
-        }
-        Ok(read)
-    }
-
     pub async fn saved_each(&self, keys: &[&Keys]) -> Outcome<Vec<Outcome<Option<Saved>>>> {
         let mut all = pipe();
         for keys in keys {
@@ -78,13 +55,19 @@ impl Redis {
 
     /// The scripts are named by their hash; where a server doesn't know it, the first that is sent whole makes it known.
     pub async fn commit_each(&self, commits: &[Commit<'_>]) -> Outcome<Vec<Outcome<Committed>>> {
-        let mut all = pipe();
+        let (mut all, mut names, mut refused) = (pipe(), Vec::new(), Vec::with_capacity(commits.len()));
         for commit in commits {
-            all.invoke_script(&invocation(commit)?);
+            let script = invocation(commit);
+            if let Ok(script) = &script {
+                all.invoke_script(script);
+                names.push(commit.keys.output.as_str());
+            }
+            refused.push(script.err());
         }
-        let names: Vec<_> = commits.iter().map(|commit| commit.keys.output.as_str()).collect();
+        let mut answers = self.connection.each(&names, all).await?.into_iter();
         let mut committed = Vec::with_capacity(commits.len());
-        for (answer, commit) in self.connection.each(&names, all).await?.into_iter().zip(commits) {
+        for (commit, refused) in commits.iter().zip(refused) {
+            let answer = refused.map_or_else(|| answers.next().unwrap_or_else(|| Err(unanswered())), Err);
             committed.push(match answer {
                 Ok(answer) if was_not_run(&answer) => self.commit(commit).await,
                 answer => answer.and_then(|answer| self.told(answer, &commit.keys.output)).and_then(settled),
@@ -97,6 +80,11 @@ impl Redis {
         let told = answer.extract_error().and_then(|value| from_redis_value(value).map_err(RedisError::from));
         told.map_err(|error| fault::cause_of(&error, key, self.connection.answer_within()))
     }
+}
+
+/// A server has left out what it was asked last.
+pub(super) fn unanswered() -> Cause {
+    Cause::Unreachable("the server has not answered all that it was asked".to_owned())
 }
 
 /// Whether a server has said that it hasn't run a command, and that it, or another one, will if it is asked by itself.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, Value, cmd};
 
 use super::cluster::Cluster;
-use super::connection::Connection;
+use super::connection::{Connection, is_broken};
 use super::link::Entry;
 use super::server::Server;
 use crate::address::{self, Layout};
@@ -68,8 +68,8 @@ impl Servers {
         match self {
             Servers::One(connection) => {
                 all.ignore_errors();
-                let answers: Vec<Value> = connection.use_for("", async |server| all.query_async(server).await).await?;
-                Ok(answers.into_iter().map(Ok).collect())
+                let told = connection.use_for("", async |server| answers(server, &all).await).await?;
+                Ok(told.into_iter().map(Ok).collect())
             }
             Servers::Cluster(cluster) => cluster.each(keys, &all).await,
         }
@@ -90,5 +90,16 @@ impl Servers {
             Servers::One(connection) => connection.use_for("", ping).await,
             Servers::Cluster(cluster) => cluster.use_for_watched(ping).await,
         }
+    }
+}
+
+/// What a server answers to commands whose errors stand among the answers. One that shows that a new connection could do
+/// better is that of all: which of the others ran then, whoever asks must find out anyway.
+pub(super) async fn answers(server: &mut Server, all: &Pipeline) -> RedisResult<Vec<Value>> {
+    let answers: Vec<Value> = all.query_async(server).await?;
+    let errors = answers.iter().filter(|answer| matches!(answer, Value::ServerError(_)));
+    match errors.filter_map(|answer| answer.clone().extract_error().err()).find(is_broken) {
+        Some(error) => Err(error),
+        None => Ok(answers),
     }
 }

@@ -4,7 +4,7 @@ use ::redis::{Cmd, Value, cmd, pipe};
 
 use super::Redis;
 use super::group::entries;
-use super::many::was_not_run;
+use super::many::{unanswered, was_not_run};
 use crate::commit::{Entry, Part};
 use crate::error::{Cause, Outcome};
 use crate::group::StreamEntry;
@@ -25,12 +25,12 @@ impl Redis {
         )?;
         if length == 0 && most > 0 {
             // The two don't tell an empty value from none.
-            return Ok(self.read(key).await?.map(|bytes| part(0, bytes, most)));
+            return Ok(self.read(key).await?.map(|bytes| part_of(0, bytes, most)));
         }
-        Ok(Some(part(length, bytes, most)))
+        Ok(Some(part_of(length, bytes, most)))
     }
 
-    pub async fn read_up_to_each(&self, keys: &[&str], most: usize) -> Outcome<Vec<Option<Part>>> {
+    pub async fn read_up_to_each(&self, keys: &[&str], most: usize) -> Outcome<Vec<Outcome<Option<Part>>>> {
         let mut all = pipe();
         for key in keys {
             for question in questions(key, most) {
@@ -39,22 +39,50 @@ impl Redis {
         }
         let names: Vec<&str> = keys.iter().flat_map(|key| [*key, *key]).collect();
         let mut answers = self.connection.each(&names, all).await?.into_iter();
+        let mut next = || answers.next().unwrap_or_else(|| Err(unanswered()));
         let mut read = Vec::with_capacity(keys.len());
         for key in keys {
-            let (Some(length), Some(bytes)) = (answers.next(), answers.next()) else { break };
-            let found = match (length?, bytes?) {
-                (length, bytes) if was_not_run(&length) || was_not_run(&bytes) => self.read_up_to(key, most).await,
-                (length, bytes) => match (self.told(length, key), self.told(bytes, key)) {
-                    (Ok(length), Ok(bytes)) => Ok(Some(part(length, bytes, most)).filter(|part| part.length > 0)),
-                    (Err(cause), _) | (_, Err(cause)) => Err(cause),
-                },
-            };
-            read.push(match found {
-                Err(Cause::WrongType { .. }) => None,
-                found => found?,
+            let (length, bytes) = (next(), next());
+            let part = length.and_then(|length| Ok((length, bytes?)));
+            read.push(match part {
+                Ok((length, bytes)) if was_not_run(&length) || was_not_run(&bytes) => self.read_up_to(key, most).await,
+                Ok((length, bytes)) => {
+                    self.told(length, key).and_then(|length| Ok(Some(part_of(length, self.told(bytes, key)?, most))))
+                }
+                Err(cause) => Err(cause),
             });
         }
+        self.tell_empty_from_none(keys, &mut read, most).await?;
+        for read in &mut read {
+            if matches!(read, Err(Cause::WrongType { .. })) {
+                *read = Ok(None);
+            }
+        }
         Ok(read)
+    }
+
+    /// The length and the bytes of an empty value are those of none.
+    async fn tell_empty_from_none(
+        &self,
+        keys: &[&str],
+        read: &mut [Outcome<Option<Part>>],
+        most: usize,
+    ) -> Outcome<()> {
+        let is_empty = |read: &Outcome<Option<Part>>| matches!(read, Ok(Some(part)) if part.length == 0);
+        let places: Vec<_> = (0..read.len()).filter(|place| is_empty(&read[*place])).collect();
+        let names: Vec<_> = places.iter().map(|place| keys[*place]).collect();
+        let mut all = pipe();
+        for name in &names {
+            all.cmd("GET").arg(name);
+        }
+        for (answer, place) in self.connection.each(&names, all).await?.into_iter().zip(places) {
+            match answer.and_then(|answer| self.told::<Option<Vec<u8>>>(answer, keys[place])) {
+                Ok(Some(bytes)) => read[place] = Ok(Some(part_of(0, bytes, most))),
+                Ok(None) => read[place] = Ok(None),
+                Err(cause) => read[place] = Err(cause),
+            }
+        }
+        Ok(())
     }
 
     pub async fn history(&self, keys: &Keys, newest: usize, most: usize) -> Outcome<Vec<Entry>> {
@@ -99,7 +127,7 @@ fn questions(key: &str, most: usize) -> [Cmd; 2] {
 }
 
 /// Of a value that was written between the two answers, the second tells more than the first.
-fn part(length: usize, bytes: Vec<u8>, most: usize) -> Part {
+fn part_of(length: usize, bytes: Vec<u8>, most: usize) -> Part {
     let length = if bytes.len() < most { bytes.len() } else { length.max(bytes.len()) };
     Part { bytes, length }
 }
@@ -138,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_value_that_changed_between_two_answers_is_as_long_as_what_came() {
-        let length = |told, came: usize, most| part(told, vec![b'x'; came], most).length;
+        let length = |told, came: usize, most| part_of(told, vec![b'x'; came], most).length;
         assert_eq!((length(9, 4, 10), length(4, 9, 10), length(90, 10, 10), length(5, 10, 10)), (4, 9, 90, 10));
     }
 }

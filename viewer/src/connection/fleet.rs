@@ -153,7 +153,7 @@ impl Session<'_> {
             let at = self.clock.now();
             let mut seen = BTreeMap::new();
             for (name, part) in names.iter().zip(parts) {
-                let Some(part) = part else {
+                let Some(part) = part.map_err(|error| Fault::of_store(&error))? else {
                     if known.remove(name).is_some() {
                         seen.insert(name.clone(), (Sight::Gone, at));
                     }

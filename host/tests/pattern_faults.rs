@@ -1,0 +1,159 @@
+//! What goes wrong with one key of a pattern, or with the store, costs the other keys nothing, and no env is lost.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use store::testing::RedisServer;
+use support::redis::Redis;
+use support::{Host, plugin, wait_for};
+
+/// A host on `in:*` that is told of writes, and looks only at the start.
+fn pushed(redis: &Redis, variables: &[(&str, &str)]) -> Host {
+    fleet(&redis.server.url(), &[&[("TRIGGER", "push"), ("MONITORING_PERIOD", "3600")], variables].concat())
+}
+
+fn fleet(url: &str, variables: &[(&str, &str)]) -> Host {
+    let own = [("STORE_URL", url), ("HANDLER_FUNCTION", "sum"), ("REDIS_INPUT_KEY", "in:*")];
+    let host = Host::start(&plugin("fixture"), &[&own[..], &[("REDIS_OUTPUT_KEY", "out:*")], variables].concat());
+    host.wait_until_ready();
+    host
+}
+
+fn set(name: impl std::fmt::Display, value: &Value) -> Vec<String> {
+    vec!["SET".to_owned(), format!("in:{name}"), value.to_string()]
+}
+
+fn wait_for_output(redis: &Redis, name: impl std::fmt::Display, calls: u64, sum: f64) {
+    let wanted = json!({"calls": calls, "sum": sum});
+    wait_for(&format!("{wanted} of {name}"), || {
+        let output = redis.runtime.block_on(redis.store.read(&format!("out:{name}"))).ok()??;
+        serde_json::from_slice::<Value>(&output).ok().filter(|output| *output == wanted)
+    });
+}
+
+#[test]
+fn an_output_that_cannot_be_written_costs_the_other_keys_nothing() {
+    let redis = Redis::start();
+    redis.cli(&["rpush", "out:web", "a list"]);
+    redis.cli(&["set", "{out:db}:history", "plain bytes"]);
+    redis.cli(&["hset", "{out:old}:env", "sequence", &u64::MAX.to_string(), "env", "{\"calls\":0,\"sum\":0}"]);
+    redis.cli(&["hset", "{out:old}:env", "last_event", "x", "handler", "h", "plugin_version", "1", "saved_at", "t"]);
+    let host = pushed(&redis, &[]);
+    for round in 1..=2_u32 {
+        let value = json!({"add": 1, "round": round});
+        let bad = ["web", "db", "old"].map(|name| set(name, &value));
+        redis.pipeline(bad.into_iter().chain((0..20).map(|number| set(number, &value))));
+        (0..20).for_each(|number| wait_for_output(&redis, number, u64::from(round), f64::from(round)));
+    }
+    let status = wait_for("a failure of each value", || Some(host.status()).filter(|status| status["failures"] == 6));
+    assert_eq!((&status["state"], &status["calls"]), (&json!("running"), &json!(46)), "{status}");
+    assert_eq!(status["last_error"]["kind"], "output", "{status}");
+    assert_eq!(redis.cli(&["lrange", "out:web", "0", "-1"]), "a list");
+
+    redis.cli(&["del", "out:web"]);
+    redis.pipeline([set("web", &json!({"add": 5}))]);
+    wait_for_output(&redis, "web", 1, 5.0);
+}
+
+#[test]
+fn a_redis_that_loses_its_data_while_keys_are_worked_on_gets_their_envs_again() {
+    let mut redis = Redis::with(RedisServer::start());
+    let host = pushed(&redis, &[]);
+    for (add, sum) in [(1, 1.0), (2, 3.0)] {
+        redis.pipeline((0..4).map(|number| set(number, &json!({"add": add}))));
+        (0..4).for_each(|number| wait_for_output(&redis, number, add, sum));
+    }
+    redis.pipeline((0..4).map(|number| set(number, &json!({"add": 100, "then": "sleep"}))));
+    host.wait_for_log("falling asleep");
+    redis.server.kill();
+    host.wait_until_not_ready();
+    redis.server.restart();
+    host.wait_until_ready();
+    redis.pipeline((0..4).map(|number| set(number, &json!({"add": 4}))));
+    (0..4).for_each(|number| wait_for_output(&redis, number, 3, 7.0));
+}
+
+#[test]
+fn an_error_that_passes_while_envs_are_read_is_waited_for() {
+    let redis = Redis::start();
+    let host = pushed(&redis, &[]);
+    redis.cli(&["acl", "setuser", "default", "-hgetall"]);
+    redis.pipeline((0..4).map(|number| set(number, &json!({"add": 1}))));
+    let reason = host.wait_until_not_ready();
+    assert!(reason.contains("hgetall"), "{reason}");
+    redis.cli(&["acl", "setuser", "default", "+hgetall"]);
+    (0..4).for_each(|number| wait_for_output(&redis, number, 1, 1.0));
+    host.wait_until_ready();
+    assert_eq!(host.status()["failures"], 0);
+}
+
+/// Leads to a server that can be changed for new connections; answers take a while.
+struct Way {
+    port: u16,
+    to: Arc<AtomicU16>,
+}
+
+impl Way {
+    fn to(server: &RedisServer, delay: Duration) -> Way {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let way = Way { port: listener.local_addr().unwrap().port(), to: Arc::new(server.port().into()) };
+        let to = Arc::clone(&way.to);
+        thread::spawn(move || {
+            for host in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", to.load(Ordering::Relaxed))) else { continue };
+                let ends = (host.try_clone().unwrap(), server.try_clone().unwrap());
+                thread::spawn(move || pass(host, server, Duration::ZERO));
+                thread::spawn(move || pass(ends.1, ends.0, delay));
+            }
+        });
+        way
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+/// Passes on what comes, until either side ends.
+fn pass(mut from: TcpStream, mut to: TcpStream, delay: Duration) {
+    let mut bytes = [0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        thread::sleep(delay);
+        if to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    to.shutdown(Shutdown::Both).ok();
+}
+
+#[test]
+fn a_server_that_has_become_a_replica_is_let_go() {
+    let (first, second) = (Redis::start(), Redis::start());
+    let way = Way::to(&first.server, Duration::ZERO);
+    let _host = fleet(&way.url(), &[]);
+    first.pipeline([set("a", &json!({"add": 1}))]);
+    wait_for_output(&first, "a", 1, 1.0);
+
+    let has_role = |redis: &Redis, field: &str| {
+        wait_for(field, || redis.cli(&["info", "replication"]).contains(field).then_some(()));
+    };
+    second.cli(&["replicaof", "127.0.0.1", &first.server.port().to_string()]);
+    has_role(&second, "master_link_status:up");
+    wait_for_output(&second, "a", 1, 1.0);
+    second.cli(&["replicaof", "no", "one"]);
+    way.to.store(second.server.port(), Ordering::Relaxed);
+    // Its connections stay, and it answers questions.
+    first.cli(&["replicaof", "127.0.0.1", &second.server.port().to_string()]);
+    has_role(&first, "master_link_status:up");
+    second.pipeline([set("a", &json!({"add": 2}))]);
+    wait_for_output(&second, "a", 2, 3.0);
+}
