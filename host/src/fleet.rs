@@ -6,6 +6,7 @@
 //! counts.
 
 mod due;
+mod look;
 mod shard;
 
 mod commit;
@@ -23,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use self::due::{Due, Why};
+use self::look::Look;
 use self::replay::Replays;
 use self::shard::Shard;
 use crate::config::{Limits, Retries};
@@ -143,7 +145,11 @@ impl Fleet {
                 let (stop, keys) = (stop.clone(), Arc::clone(&due));
                 let (slot, suspects) = (supervision.slot(number)?, supervision.suspects());
                 let keys = (keys, asked.remove(0));
-                let start = move || Shard::new(job, board, versions, keys, slot, suspects, stop).run();
+                let guard = Guard(stop.clone());
+                let start = move || {
+                    let _guard = guard;
+                    Shard::new(job, board, versions, keys, slot, suspects, stop).run();
+                };
                 let thread = thread::Builder::new().name(format!("shard-{number}")).spawn(start);
                 Ok((due, thread.context("can't start a thread that calls the handler")?))
             })
@@ -156,74 +162,72 @@ impl Fleet {
 
     /// Works until it is told to stop. New versions of the plugin come through `arrivals`.
     pub async fn run(mut self, mut arrivals: mpsc::Receiver<Arrival>) {
-        let mut stop = self.stop.clone();
-        let mut backoff = Backoff::default();
+        let (mut stop, mut backoff) = (self.stop.clone(), Backoff::default());
         let mut period = interval(self.job.period);
         period.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first look is not the period's.
         period.reset();
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut look_due = true;
+        let mut look = Look::new(&self.job.store, &self.job.input);
+        look.begin();
         loop {
             self.board.triggered_by(if matches!(self.watching, Watching::No) { "poll" } else { "push" });
-            if look_due {
-                let looked = tokio::select! {
+            if matches!(self.watching, Watching::NotYet) {
+                tokio::select! {
                     biased;
                     _ = stop.wait_for(|stop| *stop) => break,
-                    looked = self.look() => looked,
-                };
-                match looked {
-                    Ok(()) => {
-                        look_due = false;
-                        backoff = Backoff::default();
-                        self.available();
-                    }
-                    Err(error) => {
-                        self.board.unavailable(&error);
-                        tokio::select! {
-                            _ = stop.wait_for(|stop| *stop) => break,
-                            () = sleep(backoff.next()) => {}
-                        }
-                    }
+                    () = self.watch(&mut backoff) => continue,
                 }
-                continue;
             }
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
                 Some(arrival) = arrivals.recv() => self.arrive(arrival),
                 _ = heartbeat.tick() => self.announce().await,
-                _ = period.tick() => look_due = true,
+                step = look.step() => self.looked(step, &look),
                 written = written(&mut self.watching) => match written {
                     Some(key) => self.route(&key, Why::Written),
-                    None => look_due = true,
+                    None => look.begin(),
                 },
+                _ = period.tick(), if !look.is_under_way() => look.begin(),
             }
         }
         self.end().await;
     }
-
-    /// Goes through all keys, after the server was asked to tell of what is written from now on.
-    async fn look(&mut self) -> Result<(), store::Error> {
-        if matches!(self.watching, Watching::NotYet) {
-            self.watching = match self.job.store.watch_prefix(&self.job.input.prefix).await {
-                Ok(watch) => Watching::Told(watch),
-                Err(error) if matches!(error.cause, Cause::Unsupported(_)) => {
-                    tracing::warn!("TRIGGER=push falls back to a look each period: {error}");
-                    Watching::No
-                }
-                Err(error) => return Err(error),
-            };
-        }
-        let (glob, mut cursor) = (self.job.input.glob(), 0);
-        loop {
-            let (keys, next) = self.job.store.keys_like(&glob, cursor, STEP).await?;
-            keys.iter().for_each(|key| self.route(key, Why::Found));
-            if next == 0 {
-                return Ok(());
+    /// Asks the server to tell of what is written from now on; tries it once, and pauses where that fails.
+    async fn watch(&mut self, backoff: &mut Backoff) {
+        match self.job.store.watch_prefix(&self.job.input.prefix).await {
+            Ok(watch) => self.watching = Watching::Told(watch),
+            Err(error) if matches!(error.cause, Cause::Unsupported(_)) => self.poll(&error),
+            Err(error) => {
+                self.board.unavailable(&error);
+                sleep(backoff.next()).await;
             }
-            cursor = next;
+        }
+    }
+
+    /// Does without being told.
+    fn poll(&mut self, error: &store::Error) {
+        tracing::warn!("TRIGGER=push falls back to a look each period: {error}");
+        self.watching = Watching::No;
+    }
+
+    /// Takes what a step of a look gave. The server may have stopped to tell of writes, which the connection was made for.
+    fn looked(&mut self, step: Result<Vec<String>, store::Error>, look: &Look) {
+        match step {
+            Ok(keys) => {
+                keys.iter().for_each(|key| self.route(key, Why::Found));
+                if !look.is_under_way() {
+                    self.available();
+                }
+            }
+            Err(error)
+                if matches!(error.cause, Cause::Unsupported(_)) && matches!(self.watching, Watching::Told(_)) =>
+            {
+                self.poll(&error);
+            }
+            Err(error) => self.board.unavailable(&error),
         }
     }
 
@@ -279,6 +283,19 @@ impl Fleet {
         self.board.enter(State::Stopped, None);
         let status = serde_json::to_vec(&self.board.status()).unwrap_or_default();
         timeout(Duration::from_secs(1), self.job.store.announce(&self.keys, &status, STATUS_LIFE)).await.ok();
+    }
+}
+
+/// Ends the process where a thread ends that was not told to stop: nobody would call its keys any more, and the supervisor
+/// starts another process at once.
+struct Guard(watch::Receiver<bool>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if !*self.0.borrow() {
+            tracing::error!("a thread that calls the handler has ended");
+            std::process::exit(1);
+        }
     }
 }
 

@@ -157,3 +157,42 @@ fn a_server_that_has_become_a_replica_is_let_go() {
     second.pipeline([set("a", &json!({"add": 2}))]);
     wait_for_output(&second, "a", 2, 3.0);
 }
+
+#[test]
+fn what_is_written_while_the_keys_are_looked_through_is_called_at_once() {
+    const OTHERS: usize = 200_000;
+    let redis = Redis::start();
+    redis.cli(&["config", "set", "appendonly", "no"]);
+    redis.pipeline((0..OTHERS).map(|number| vec!["SET".to_owned(), format!("other:{number}"), "x".to_owned()]));
+    let way = Way::to(&redis.server, Duration::from_millis(50));
+    let own = [("STORE_URL", way.url()), ("HANDLER_FUNCTION", "sum".to_owned())];
+    let own = own.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let keys = [("REDIS_INPUT_KEY", "in:*"), ("REDIS_OUTPUT_KEY", "out:*"), ("TRIGGER", "push")];
+    let _host = Host::start(&plugin("fixture"), &[&own[..], &keys, &[("MONITORING_PERIOD", "3600")]].concat());
+    let steps = || -> usize {
+        let stats = redis.cli(&["info", "commandstats"]);
+        stats.split("cmdstat_scan:calls=").nth(1).map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
+    };
+    wait_for("the look's beginning", || (steps() > 0).then_some(()));
+    // The look may come by the first, and doesn't come back for the others.
+    for calls in 1..=3 {
+        redis.pipeline([set("a", &json!({"add": 1, "number": calls}))]);
+        wait_for_output(&redis, "a", calls, calls as f64);
+    }
+    let steps = steps();
+    assert!(steps < OTHERS / 1000, "the look had come to its end: {steps} steps");
+}
+
+#[test]
+fn a_server_that_stops_to_tell_of_writes_is_looked_through_each_period() {
+    let redis = Redis::start();
+    let host = fleet(&redis.server.url(), &[("TRIGGER", "push"), ("MONITORING_PERIOD", "0.2")]);
+    redis.pipeline([set("a", &json!({"add": 1}))]);
+    wait_for_output(&redis, "a", 1, 1.0);
+    redis.cli(&["acl", "setuser", "default", "-client|tracking"]);
+    redis.cli(&["client", "kill", "type", "normal", "skipme", "yes"]);
+    wait_for("polling", || (host.status()["trigger"] == "poll").then_some(()));
+    redis.pipeline([set("a", &json!({"add": 2}))]);
+    wait_for_output(&redis, "a", 2, 3.0);
+    host.wait_until_ready();
+}
