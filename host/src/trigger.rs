@@ -63,7 +63,7 @@ impl Trigger {
         match self {
             Trigger::Poll(poll) => poll.next(store, last_event).await.map(Vec::from_iter),
             Trigger::Push(push) => push.next(store, last_event).await.map(Vec::from_iter),
-            Trigger::Stream(stream) => stream.next().await,
+            Trigger::Stream(stream) => stream.next(last_event).await,
             Trigger::Timer(timer) => Ok(vec![timer.next().await]),
             Trigger::Feed(feed) => feed.next(store).await.map(|event| vec![event]),
         }

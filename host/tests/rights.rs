@@ -106,7 +106,12 @@ fn for_want_of_any_right_the_host_says_which() {
         let rights: Vec<_> = rule.iter().filter(|word| word.starts_with(['+', '~', '%'])).collect();
         assert!(rights.len() >= 10, "{user}: {rule:?}");
         // What it takes beside another host, for what fails and at the end is another test's.
-        let later = |right: &str| ["+pttl", "+del"].contains(&right) || (right == "+xtrim" && user != "stream");
+        let later = |right: &str| match right {
+            "+pttl" | "+del" => true,
+            "+xtrim" => user != "stream",
+            "+xrange" => user == "stream",
+            _ => false,
+        };
         let rights: Vec<_> = rights.into_iter().filter(|right| !later(right)).collect();
         std::thread::scope(|scope| {
             for right in rights {
@@ -136,6 +141,14 @@ fn beside_another_host_for_what_fails_and_at_the_end_it_says_so_too() {
         let says = |host: &Host| host.log().iter().any(|line| names(line, "+pttl"));
         (says(&one) || says(&other)).then_some(())
     });
+    let rest: Vec<_> = rule("stream").into_iter().filter(|word| word != "+xrange").collect();
+    let server = with_user("stream", &rest).start();
+    feed(&server, "stream", 1);
+    let first = host(&server.url(), "stream");
+    wait_for("what it counts at first", || is_done(&server, "stream", 1).then_some(()));
+    drop(first);
+    let next = host(&server.url(), "stream");
+    wait_for("one that may not look", || next.log().iter().any(|line| names(line, "+xrange")).then_some(()));
     let server = without("+xtrim");
     server.run::<()>(&["SET", "metrics", "no JSON"]);
     let failing = host(&server.url(), "poll");

@@ -276,15 +276,16 @@ impl Store {
     }
 
     /// Creates the group at the stream's beginning, and the stream where there is none; a group that is there stays as it
-    /// is.
+    /// is. Where the stream goes as far as the id `after`, the group begins after that one. Gives the id that it begins
+    /// after, `0` for the beginning; none where it was there.
     ///
     /// # Errors
     ///
     /// [`Unsupported`](crate::Cause::Unsupported) on SQLite; the store fails; the key holds something other than a
     /// stream.
-    pub async fn create_group(&self, group: &Group) -> Result<(), Error> {
+    pub async fn create_group(&self, group: &Group, after: Option<&str>) -> Result<Option<String>, Error> {
         let outcome = match self.redis() {
-            Ok(redis) => redis.create_group(group).await,
+            Ok(redis) => redis.create_group(group, after).await,
             Err(cause) => Err(cause),
         };
         self.told(outcome, || format!("create group {:?} of stream {:?}", group.name, group.stream))

@@ -45,7 +45,7 @@ async fn keys_of_different_slots_are_refused_with_what_to_do() {
     let cluster = start();
     let (store, keys) = (store(&cluster), Keys::of("out").unwrap());
     let group = Group { stream: "in".to_owned(), name: "g".to_owned(), consumer: "main".to_owned() };
-    store.create_group(&group).await.unwrap();
+    store.create_group(&group, None).await.unwrap();
     let taken = Taken { group: &group, ids: vec!["1-1"] };
     let apart = store::Commit { taken: Some(taken), ..commit(&keys, 0) };
     let error = store.commit(&apart).await.unwrap_err();

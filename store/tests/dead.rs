@@ -38,7 +38,7 @@ async fn an_event_goes_back_to_its_stream_as_an_entry_with_the_field_data() {
     let server = RedisServer::start();
     let (store, keys) = (store(&server.url()), keys());
     let group = Group { stream: "in".to_owned(), name: "group".to_owned(), consumer: "main".to_owned() };
-    store.create_group(&group).await.unwrap();
+    store.create_group(&group, None).await.unwrap();
     let id = one_aside(&store, &keys, 0).await;
     let Replayed::Moved { id: moved } = store.replay_to_stream(&keys, &id, "in").await.unwrap() else {
         panic!("it is there");

@@ -17,8 +17,9 @@ use super::Event;
 /// How long a read waits for new entries.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// How long after a start what is pending is read a second time: until then a host that was stopped or cut off, and whose
-/// place this one has taken, may be given entries in the same consumer's name.
+/// How long after a start, or after anything went wrong, what is pending is read a second time: until then a host that was
+/// stopped or cut off, and whose place this one has taken, may be given entries in the same consumer's name, or this one by a
+/// server whose answer never comes.
 const SECOND_LOOK: Duration = Duration::from_secs(5);
 
 /// Reads a stream in batches.
@@ -37,8 +38,8 @@ pub struct Stream {
 /// What is read next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum From {
-    /// What is pending in this consumer's name, after the group was created if need be.
-    Beginning,
+    /// What is pending in this consumer's name, after the group was created if need be, where this entry was the last one.
+    Beginning(Option<String>),
     /// The same, after this id.
     Pending(String),
     /// What nobody was given yet.
@@ -67,7 +68,7 @@ impl Stream {
             claim_idle,
             claim_due,
             second_look,
-            from: From::Beginning,
+            from: From::Beginning(None),
             reading: None,
         }
     }
@@ -80,10 +81,15 @@ impl Stream {
     /// Begins with what is pending, as after a start. Nothing that was given may still be worked on.
     pub(super) fn look_again(&mut self) {
         self.reading = None;
-        self.from = From::Beginning;
+        self.from = From::Beginning(None);
+        self.second_look = Some(Instant::now() + SECOND_LOOK);
     }
 
-    pub(super) async fn next(&mut self) -> Result<Vec<Event>, store::Error> {
+    /// `last_event` is the entry that was counted last: a group that is gone is made anew there.
+    pub(super) async fn next(&mut self, last_event: Option<&str>) -> Result<Vec<Event>, store::Error> {
+        if let From::Beginning(after) = &mut self.from {
+            *after = last_event.map(str::to_owned);
+        }
         let read = match &mut self.reading {
             Some(reading) => reading,
             none => none.insert(start(&self.store, &self.group, self.batch, self.claim_idle, self.from.clone())),
@@ -98,7 +104,7 @@ impl Stream {
         let (entries, next) = match read.flatten() {
             Ok(read) => read,
             Err(error) => {
-                self.from = From::Beginning;
+                self.look_again();
                 return Err(error);
             }
         };
@@ -153,8 +159,17 @@ async fn read(
             let (entries, next) = store.claim_entries(group, idle.unwrap_or(Duration::MAX), &from, batch).await?;
             return Ok((entries, if next == "0-0" { From::New } else { From::Claimed(next) }));
         }
-        From::Beginning => {
-            store.create_group(group).await?;
+        From::Beginning(last) => {
+            let created = store.create_group(group, last.as_deref()).await?;
+            if let (Some(last), Some(begins_after)) = (last, created) {
+                let Group { stream, name, .. } = group;
+                match begins_after == last {
+                    true => {
+                        tracing::warn!(stream, group = name, "the group was gone: made anew, it goes on after {last}")
+                    }
+                    false => tracing::warn!(stream, group = name, "the group was gone: made anew, it begins anew"),
+                }
+            }
             "0".to_owned()
         }
         From::Pending(after) => after,

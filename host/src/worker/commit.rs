@@ -86,6 +86,17 @@ impl Work {
         self.ids.last().map_or("", String::as_str)
     }
 
+    /// Whether entries that were counted come again, since it begins no later than the last one that was: its server has lost
+    /// their acknowledgement, if not the entries themselves.
+    fn comes_again(&self, last_event: Option<&str>) -> bool {
+        let number = |id: &str| {
+            let (milliseconds, number) = id.split_once('-')?;
+            Some((milliseconds.parse::<u64>().ok()?, number.parse::<u64>().ok()?))
+        };
+        let [first, last] = [self.ids.first().map(String::as_str), last_event].map(|id| id.and_then(number));
+        first.zip(last).is_some_and(|(first, last)| first <= last)
+    }
+
     async fn commit(&self, sequence: u64) -> Result<Committed, store::Error> {
         let job = &self.job;
         let commit = Commit {
@@ -184,7 +195,8 @@ impl Worker {
                             );
                             return Next::Recover;
                         }
-                        if saved.sequence < self.progress.sequence && saved.sequence > 0 && self.job.group.is_some() {
+                        let comes_again = saved.sequence > 0 || work.comes_again(self.progress.last_event.as_deref());
+                        if saved.sequence < self.progress.sequence && self.job.group.is_some() && comes_again {
                             tracing::warn!(
                                 sequence = saved.sequence,
                                 expected = self.progress.sequence,
@@ -205,7 +217,10 @@ impl Worker {
                 }
             }
             if claimed {
-                tracing::warn!("other consumers have claimed entries of this batch: they count them");
+                match work.replayed() {
+                    Some(id) => tracing::warn!(id, "what was to be called once more is gone: somebody has removed it"),
+                    None => tracing::warn!("other consumers have claimed entries of this batch: they count them"),
+                }
                 return Next::LookAgain;
             }
             answer = work.commit(self.progress.sequence).await;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use ::redis::{Value, cmd, pipe};
 
 use super::Redis;
+use super::server::Server;
+use crate::dead::parts_of;
 use crate::error::{Cause, Outcome};
 use crate::group::{Group, StreamEntry};
 
@@ -15,15 +17,26 @@ impl Redis {
         self.connection.use_for(stream, async |server| add.exec_async(server).await).await
     }
 
-    pub async fn create_group(&self, group: &Group) -> Outcome<()> {
+    pub async fn create_group(&self, group: &Group, after: Option<&str>) -> Outcome<Option<String>> {
+        let after = match after {
+            Some(id) if parts_of(id).is_some() && self.reaches(&group.stream, id).await? => id,
+            _ => "0",
+        };
         let mut create = cmd("XGROUP");
-        create.arg("CREATE").arg(&group.stream).arg(&group.name).arg("0").arg("MKSTREAM");
-        self.connection
-            .use_for(&group.stream, async |server| match create.exec_async(server).await {
-                Err(error) if error.code() == Some("BUSYGROUP") => Ok(()),
-                created => created,
-            })
-            .await
+        create.arg("CREATE").arg(&group.stream).arg(&group.name).arg(after).arg("MKSTREAM");
+        let created = async |server: &mut Server| match create.exec_async(server).await {
+            Err(error) if error.code() == Some("BUSYGROUP") => Ok(None),
+            created => created.map(|()| Some(after.to_owned())),
+        };
+        self.connection.use_for(&group.stream, created).await
+    }
+
+    /// Whether a stream has an entry of this id or a later one.
+    async fn reaches(&self, stream: &str, id: &str) -> Outcome<bool> {
+        let mut range = cmd("XRANGE");
+        range.arg(stream).arg(id).arg("+").arg("COUNT").arg(1);
+        let answer = self.connection.use_for(stream, async |server| range.query_async(server).await).await?;
+        Ok(!entries(answer)?.is_empty())
     }
 
     pub async fn entries_after(
