@@ -141,7 +141,10 @@ pub async fn run(config: Config) -> Result<ExitCode> {
             _ = child.recv() => supervisor.reap().await,
             Some((number, report)) = supervisor.heard.recv() => supervisor.hear(number, report),
             Some(asked) = asks.recv() => supervisor.ask(asked),
-            Ok(()) = holding.changed() => supervisor.lease_changed(),
+            changed = holding.changed() => {
+                changed.context("nobody keeps the lease any more: see the panic above")?;
+                supervisor.lease_changed();
+            }
             () = sleep_until(wake) => supervisor.awake(),
         }
     };
@@ -222,7 +225,10 @@ impl Supervisor {
         self.kill = None;
         let has_committed = self.flights.progress() > 0;
         let (word, words) = end_in_words(status);
-        let left = self.flights.take();
+        let mut left = self.flights.take();
+        if process.given_up {
+            left.retain(|call| self.is_overdue(call));
+        }
         if process.ending == Some(Ending::Refused) && !self.has_begun {
             self.ended = Some(ExitCode::FAILURE);
             return;
@@ -407,8 +413,9 @@ impl Supervisor {
             self.start();
         }
         if self.kill.take_if(|kill| *kill <= now).is_some()
-            && let Some(process) = &self.process
+            && let Some(process) = &mut self.process
         {
+            process.given_up = true;
             tracing::error!("the worker doesn't end: killed");
             process.kill();
         }

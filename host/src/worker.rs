@@ -114,7 +114,8 @@ enum Next {
     GoOn,
     /// Env and progress are another host's: take them up from the store.
     Recover,
-    /// Others have claimed entries that were given to this consumer: ask which ones are still its own.
+    /// Others have claimed entries that were given to this consumer, or a key's value was given up for a newer one: ask what
+    /// there is now.
     LookAgain,
     Stop,
 }

@@ -196,3 +196,20 @@ fn a_server_that_stops_to_tell_of_writes_is_looked_through_each_period() {
     wait_for_output(&redis, "a", 2, 3.0);
     host.wait_until_ready();
 }
+
+#[test]
+fn told_to_stop_it_commits_what_it_has_called_and_leaves_the_rest_for_later() {
+    let redis = Redis::start();
+    let host = pushed(&redis, &[]);
+    let keys = 0..20 * thread::available_parallelism().unwrap().get().min(16);
+    redis.pipeline(keys.clone().map(|number| set(number, &json!({"add": 1, "then": "sleep"}))));
+    // Each thread has one round of one key behind it, and is in the middle of the next.
+    let calls = || host.log().iter().filter(|line| line.contains("falling asleep")).count();
+    let threads = thread::available_parallelism().unwrap().get().min(16);
+    wait_for("the second rounds", || (calls() >= 3 * threads).then_some(()));
+    assert!(host.stop().success());
+    let counted = keys.clone().filter(|number| redis.cli(&["exists", &format!("out:{number}")]) == "1").count();
+    assert!((1..keys.len()).contains(&counted), "{counted} were called before the end");
+    let _host = pushed(&redis, &[]);
+    keys.for_each(|number| wait_for_output(&redis, number, 1, 1.0));
+}

@@ -331,3 +331,21 @@ fn a_sqlite_file_serves_as_well() {
     assert_eq!(runtime.block_on(store.read("out")).unwrap().unwrap(), br#"{"calls":3,"sum":6.0}"#);
     assert!(host.stop().success());
 }
+
+#[test]
+fn a_value_that_was_given_up_for_a_newer_one_is_called_when_it_is_back() {
+    let redis = Redis::start();
+    let host = redis.host("sum", &[("MONITORING_PERIOD", "5"), ("MAX_ATTEMPTS", "1000000000")]);
+    let failing = r#"{"add": 1, "then": "fail"}"#;
+    redis.write(failing);
+    let failures = || host.status()["failures"].as_u64().unwrap();
+    wait_for("failures", || Some(failures()).filter(|failures| *failures > 5));
+    redis.write(r#"{"add": 2}"#);
+    let mut before = failures();
+    wait_for("the end of them", || {
+        let now = failures();
+        (std::mem::replace(&mut before, now) == now).then_some(())
+    });
+    redis.write(failing);
+    wait_for("more of them", || Some(failures()).filter(|failures| *failures > before));
+}

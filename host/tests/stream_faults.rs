@@ -112,3 +112,17 @@ fn an_entry_whose_delivery_was_lost_is_found_after_any_loss_of_the_connection() 
     lose(&redis, 1000);
     wait_for_sum(&redis, 4, 1111.0);
 }
+
+#[test]
+fn told_to_stop_it_commits_what_it_has_called_and_leaves_the_rest_pending() {
+    let redis = Redis::start();
+    redis.append((0..40).map(|_| json!({"add": 1, "then": "sleep"}).to_string()));
+    let host = consumer(&redis, &[]);
+    host.wait_for_log("falling asleep");
+    assert!(host.stop().success());
+    let counted = redis.output().unwrap()["calls"].as_u64().unwrap();
+    assert!((1..40).contains(&counted), "{counted} were called before the end");
+    assert_eq!(redis.cli(&["xpending", "events", "plugin-host"]).lines().next(), Some(&*(40 - counted).to_string()));
+    let _host = consumer(&redis, &[]);
+    wait_for_sum(&redis, 40, 40.0);
+}

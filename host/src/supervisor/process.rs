@@ -27,6 +27,8 @@ pub(super) struct Process {
     pub(super) ending: Option<Ending>,
     /// It was asked how it is going, and has not said.
     asked: bool,
+    /// It was told to end, didn't in time, and was killed: its calls are not to blame.
+    pub(super) given_up: bool,
     /// It has ended: its number may be another process's.
     pub(super) is_over: bool,
     /// Reads what it says, until the end.
@@ -95,8 +97,8 @@ impl Process {
             }
         });
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without number")?;
-        let (loaded, gone, ending, asked, is_over) = (false, false, None, false, false);
-        Ok(Process { pid, number, loaded, gone, ending, asked, is_over, reader, socket })
+        let (loaded, gone, ending, asked, given_up, is_over) = (false, false, None, false, false, false);
+        Ok(Process { pid, number, loaded, gone, ending, asked, given_up, is_over, reader, socket })
     }
 
     /// Asks how it is going, unless it was asked and has not said.

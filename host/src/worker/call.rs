@@ -50,6 +50,9 @@ impl Worker {
                 if next != Next::GoOn {
                     return next;
                 }
+                if *self.stop.borrow() {
+                    return Next::Stop;
+                }
             }
             events = after;
         }
@@ -58,7 +61,7 @@ impl Worker {
 
     /// Calls the handler with a batch. One in which a call fails is called again event by event, from the env of the last
     /// commit: so whatever fails costs the others nothing.
-    async fn handle_batch(&mut self, events: Vec<Event>, pace: Pace) -> Next {
+    async fn handle_batch(&mut self, mut events: Vec<Event>, pace: Pace) -> Next {
         let called = match events.len() {
             1 => None,
             _ => self.call(&events, 1).ok(),
@@ -72,6 +75,7 @@ impl Worker {
         let Some(outcome) = called else { return self.handle_each(events).await };
         self.counted(&outcome);
         self.versions.proven();
+        events.truncate(outcome.calls);
         self.send(Work::of(&self.job, self.versions.current(), &events, outcome));
         match pace {
             Pace::Settled => self.settle().await,
@@ -84,6 +88,9 @@ impl Worker {
             self.versions.current_mut().running.forget_env();
         }
         for event in events {
+            if *self.stop.borrow() {
+                return Next::Stop;
+            }
             let next = self.handle_alone(event).await;
             if next != Next::GoOn {
                 return next;
@@ -123,7 +130,8 @@ impl Worker {
                 return Next::Stop;
             }
             if self.has_newer(&event).await {
-                return Next::GoOn;
+                // The value may be back by then, and has not had all its attempts.
+                return Next::LookAgain;
             }
             attempt = attempt.saturating_add(1);
         }
@@ -204,7 +212,8 @@ impl Worker {
         called
     }
 
-    /// Calls the handler with one event after another; the first failure ends it.
+    /// Calls the handler with one event after another; the first failure ends it. Told to stop, it leaves those that it has
+    /// not called.
     fn call(&mut self, events: &[Event], attempt: u32) -> Result<Outcome, Failure> {
         let key = events.first().map_or("", |event| event.key.as_str());
         let span = tracing::info_span!("call", handler = self.versions.current().plugin.verified.symbol, key);
@@ -218,7 +227,11 @@ impl Worker {
         let limits = self.job.limits;
         let started = Instant::now();
         let mut outputs = Vec::with_capacity(events.len());
+        let mut calls = 0;
         for event in events {
+            if calls > 0 && *self.stop.borrow() {
+                break;
+            }
             bounded(FailureKind::Input, "INPUT_MAX_BYTES", event.bytes.len(), limits.input)?;
             let call = Call {
                 input: &event.bytes,
@@ -232,11 +245,12 @@ impl Worker {
             bounded(FailureKind::Output, "OUTPUT_MAX_BYTES", length, limits.output)
                 .inspect_err(|_| self.versions.current_mut().running.forget_env())?;
             outputs.extend(output);
+            calls += 1;
         }
         let env = self.versions.current_mut().running.save_env()?;
         bounded(FailureKind::Env, "ENV_MAX_BYTES", env.len(), limits.env)
             .inspect_err(|_| self.versions.current_mut().running.forget_env())?;
-        Ok(Outcome { calls: events.len(), outputs, env, took: started.elapsed() })
+        Ok(Outcome { calls, outputs, env, took: started.elapsed() })
     }
 
     fn counted(&mut self, outcome: &Outcome) {
