@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::flight::{Place, Slot};
+use crate::portion::Portion;
 use crate::status::{Board, Snapshot};
 
 /// What the supervisor tells.
@@ -36,6 +37,8 @@ pub struct Beginning {
     pub suspects: Vec<Suspect>,
     /// What was counted before.
     pub counted: Option<Snapshot>,
+    /// Something ended the worker before it, perhaps that it read too much at once.
+    pub cautious: bool,
     /// How many bytes it may allocate.
     pub memory_limit: Option<u64>,
 }
@@ -144,12 +147,18 @@ pub struct Supervision {
     link: Option<Link>,
     flights: Option<Place>,
     suspects: Vec<Suspect>,
+    cautious: bool,
 }
 
 impl Supervision {
     /// What the supervisor gave.
-    pub fn new(link: Link, flights: Place, suspects: Vec<Suspect>) -> Supervision {
-        Supervision { link: Some(link), flights: Some(flights), suspects }
+    pub fn new(link: Link, flights: Place, suspects: Vec<Suspect>, cautious: bool) -> Supervision {
+        Supervision { link: Some(link), flights: Some(flights), suspects, cautious }
+    }
+
+    /// How much is read at once: up to so many values; one at first where the worker before may have died of it.
+    pub fn portion(&self, most: usize) -> Portion {
+        if self.cautious { Portion::growing(most) } else { Portion::new(most) }
     }
 
     /// The slot of a thread.

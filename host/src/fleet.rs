@@ -26,7 +26,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use self::due::{Due, Why};
 use self::look::Look;
 use self::replay::Replays;
-use self::shard::Shard;
+use self::shard::{ROUND, Shard};
 use crate::config::{Limits, Retries};
 use crate::control::{Report, Supervision};
 use crate::flight::{MOST_CALLERS, key_number};
@@ -144,11 +144,11 @@ impl Fleet {
                 let (job, board, versions) = (job.clone(), Arc::clone(&board), Arc::clone(&versions));
                 let (stop, keys) = (stop.clone(), Arc::clone(&due));
                 let (slot, suspects) = (supervision.slot(number)?, supervision.suspects());
-                let keys = (keys, asked.remove(0));
+                let (keys, portion) = ((keys, asked.remove(0)), supervision.portion(ROUND));
                 let guard = Guard(stop.clone());
                 let start = move || {
                     let _guard = guard;
-                    Shard::new(job, board, versions, keys, slot, suspects, stop).run();
+                    Shard::new(job, board, versions, keys, (slot, suspects), portion, stop).run();
                 };
                 let thread = thread::Builder::new().name(format!("shard-{number}")).spawn(start);
                 Ok((due, thread.context("can't start a thread that calls the handler")?))

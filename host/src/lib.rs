@@ -11,6 +11,7 @@ pub mod pattern;
 pub mod trigger;
 
 pub mod plugin;
+pub mod portion;
 mod versions;
 
 pub mod flight;

@@ -65,6 +65,8 @@ struct Supervisor {
     asked: VecDeque<(Instant, oneshot::Sender<Snapshot>)>,
     suspects: Vec<Suspect>,
     restarts: Restarts,
+    /// The last worker's end was not planned.
+    cautious: bool,
     holding: watch::Receiver<Holding>,
     /// Where `{out}:status` lies, which no worker writes while there is none.
     store: Store,
@@ -116,6 +118,7 @@ pub async fn run(config: Config) -> Result<ExitCode> {
         asked: VecDeque::new(),
         suspects: Vec::new(),
         restarts: Restarts::default(),
+        cautious: false,
         holding: holding.clone(),
         store,
         keys,
@@ -167,6 +170,7 @@ impl Supervisor {
                 flights,
                 suspects: self.suspects.clone(),
                 counted: Some(self.snapshot.clone()),
+                cautious: self.cautious,
                 memory_limit: self.memory_limit,
             };
             Process::start(self.started, beginning, self.reports.clone())
@@ -223,6 +227,7 @@ impl Supervisor {
 
     fn worker_ended(&mut self, process: &Process, status: rustix::process::WaitStatus) {
         self.kill = None;
+        self.cautious = process.ending.is_none();
         let has_committed = self.flights.progress() > 0;
         let (word, words) = end_in_words(status);
         let mut left = self.flights.take();

@@ -29,6 +29,8 @@ pub struct Event {
     pub key: String,
     /// Its bytes, untouched.
     pub bytes: Vec<u8>,
+    /// How many there are: of a key's value that is too long `bytes` are the first ones only.
+    pub length: usize,
     /// Its identity: `sha256:HEX` of the bytes, a stream's `ms-seq`, `timer:MILLISECONDS` since 1970, or `replay:ID` for
     /// one that was set aside and is called once more, out of turn.
     pub id: String,
@@ -100,12 +102,18 @@ impl Trigger {
 impl Event {
     /// An event that is known by its content.
     pub fn of_content(key: &str, bytes: Vec<u8>) -> Event {
-        Event { key: key.to_owned(), id: content_id(&bytes), bytes, attempts: 0 }
+        Event { key: key.to_owned(), id: content_id(&bytes), length: bytes.len(), bytes, attempts: 0 }
+    }
+
+    /// The same of a value of which perhaps only the beginning was read.
+    fn of_part(key: &str, part: Part) -> Event {
+        Event { key: key.to_owned(), id: part_id(&part), length: part.length, bytes: part.bytes, attempts: 0 }
     }
 
     /// An event that was set aside.
     pub(crate) fn of_replay(key: &str, entry: DeadEntry) -> Event {
-        Event { key: key.to_owned(), id: format!("replay:{}", entry.id), bytes: entry.data, attempts: 0 }
+        let (id, length) = (format!("replay:{}", entry.id), entry.data.len());
+        Event { key: key.to_owned(), id, length, bytes: entry.data, attempts: 0 }
     }
 
     /// Whether it is a key's value, known by its content.
@@ -115,7 +123,8 @@ impl Event {
 
     fn of_tick(key: &str, now: SystemTime) -> Event {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Event { key: key.to_owned(), bytes: b"null".to_vec(), id: format!("timer:{}", since.as_millis()), attempts: 0 }
+        let (bytes, id) = (b"null".to_vec(), format!("timer:{}", since.as_millis()));
+        Event { key: key.to_owned(), length: bytes.len(), bytes, id, attempts: 0 }
     }
 }
 

@@ -213,3 +213,24 @@ fn told_to_stop_it_commits_what_it_has_called_and_leaves_the_rest_for_later() {
     let _host = pushed(&redis, &[]);
     keys.for_each(|number| wait_for_output(&redis, number, 1, 1.0));
 }
+
+#[test]
+fn values_that_fill_the_memory_are_set_aside_unread_and_the_other_keys_are_counted() {
+    let redis = Redis::start();
+    redis.cli(&["config", "set", "appendonly", "no"]);
+    let host = pushed(&redis, &[("MEMORY_LIMIT", "205MiB"), ("INPUT_MAX_BYTES", "1MiB")]);
+    let large = json!({"add": 1, "filling": "x".repeat(60 << 20)}).to_string();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        redis.cli(&["set", &format!("in:{name}"), "no JSON"]);
+        redis.pipeline([vec!["SET".to_owned(), format!("in:{name}"), large.clone()]]);
+    }
+    redis.pipeline((0..20).map(|number| set(number, &json!({"add": 1}))));
+    (0..20).for_each(|number| wait_for_output(&redis, number, 1, 1.0));
+    wait_for("what was set aside", || {
+        let newest = redis.cli(&["xrevrange", "{out:f}:dead", "+", "-", "count", "1"]);
+        newest.contains("62914582 bytes are more than INPUT_MAX_BYTES").then_some(())
+    });
+    redis.pipeline([set("a", &json!({"add": 2}))]);
+    wait_for_output(&redis, "a", 1, 2.0);
+    assert_eq!(host.status()["restarts"], json!({}));
+}

@@ -349,3 +349,20 @@ fn a_value_that_was_given_up_for_a_newer_one_is_called_when_it_is_back() {
     redis.write(failing);
     wait_for("more of them", || Some(failures()).filter(|failures| *failures > before));
 }
+
+#[test]
+fn a_value_that_fills_the_memory_is_set_aside_unread() {
+    let redis = Redis::start();
+    redis.cli(&["config", "set", "appendonly", "no"]);
+    let host = redis.host("sum", &[("MEMORY_LIMIT", "205MiB"), ("INPUT_MAX_BYTES", "1MiB")]);
+    redis.write(&json!({"add": 1, "filling": "x".repeat(250 << 20)}).to_string());
+    wait_for("what was set aside", || (redis.cli(&["xlen", "{out}:dead"]) == "1").then_some(()));
+    assert_eq!(redis.cli(&["xrange", "{out}:dead", "-", "+"]).lines().nth(2).unwrap().len(), (1 << 20) + 1);
+    // A longer one that begins so is another one.
+    redis.cli(&["append", "metrics", " "]);
+    wait_for("the other one", || (redis.cli(&["xlen", "{out}:dead"]) == "2").then_some(()));
+    redis.write(r#"{"add": 2}"#);
+    redis.wait_for_sequence(3);
+    assert_eq!(redis.output().unwrap()["sum"], 2.0);
+    assert_eq!(host.status()["restarts"], json!({}));
+}

@@ -126,3 +126,17 @@ fn told_to_stop_it_commits_what_it_has_called_and_leaves_the_rest_pending() {
     let _host = consumer(&redis, &[]);
     wait_for_sum(&redis, 40, 40.0);
 }
+
+#[test]
+fn entries_that_together_fill_the_memory_are_read_a_few_at_a_time() {
+    let redis = Redis::start();
+    redis.cli(&["config", "set", "appendonly", "no"]);
+    let large = json!({"add": 1, "filling": "x".repeat(8 << 20)}).to_string();
+    (0..30).for_each(|_| redis.append([large.clone()]));
+    let host = consumer(&redis, &[("MEMORY_LIMIT", "205MiB"), ("HISTORY_LENGTH", "0")]);
+    wait_for_sum(&redis, 30, 30.0);
+    let restarts = host.status()["restarts"].clone();
+    assert_eq!(restarts, json!({"sigabrt": 1}), "it begins with as many as usual, and then with one");
+    redis.append((0..200).map(|_| add(1)));
+    wait_for_sum(&redis, 230, 230.0);
+}

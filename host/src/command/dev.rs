@@ -25,6 +25,7 @@ use crate::config::{DevFlags, DevTrigger, Developed, Limits, LogFormat, Retries,
 use crate::control::Supervision;
 use crate::logging;
 use crate::plugin::{Arrival, HandlerName, Loader, Loading};
+use crate::portion::Portion;
 use crate::status::Board;
 use crate::trigger::{Feed, Place, Poll, Push, Stream, Timer, Trigger};
 use crate::worker::{Job, Worker};
@@ -114,9 +115,11 @@ pub fn dev(arguments: Arguments) -> Result<ExitCode> {
         }
         let (trigger, written) = match (trigger, inputs) {
             (DevTrigger::Each, Some((place, source))) => (Trigger::Feed(Feed::new(place, pace, source)), None),
-            (DevTrigger::Poll, inputs) => (Trigger::Poll(Poll::new(INPUT_KEY, period)), inputs),
-            (DevTrigger::Push, inputs) => (Trigger::Push(Push::new(INPUT_KEY, period)), inputs),
-            (DevTrigger::Stream, inputs) => (Trigger::Stream(Stream::new(&store, group(), 1, None)), inputs),
+            (DevTrigger::Poll, inputs) => (Trigger::Poll(Poll::new(INPUT_KEY, period, usize::MAX)), inputs),
+            (DevTrigger::Push, inputs) => (Trigger::Push(Push::new(INPUT_KEY, period, usize::MAX)), inputs),
+            (DevTrigger::Stream, inputs) => {
+                (Trigger::Stream(Stream::new(&store, group(), Portion::new(1), None)), inputs)
+            }
             (_, _) => (Trigger::Timer(Timer::new(OUTPUT_KEY, period)), None),
         };
         // What is told of writes is told of those over other connections.

@@ -61,8 +61,8 @@ async fn write(recorded: &Recorded, mut lines: Lines) -> Result<()> {
     let key = &recorded.key;
     let mut trigger = match recorded.by {
         Recording::Stream => return write_stream(&store, key, lines).await,
-        Recording::Poll => Trigger::Poll(Poll::new(key, recorded.period)),
-        Recording::Push => Trigger::Push(Push::new(key, recorded.period)),
+        Recording::Poll => Trigger::Poll(Poll::new(key, recorded.period, usize::MAX)),
+        Recording::Push => Trigger::Push(Push::new(key, recorded.period, usize::MAX)),
     };
     loop {
         for Event { bytes, id, .. } in trigger.next(&store, None).await? {

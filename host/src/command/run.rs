@@ -122,7 +122,7 @@ async fn until_stopped(mut config: Config, supervised: Option<Supervised>) -> Re
             if let Some(counted) = beginning.counted {
                 board.carry_on(counted);
             }
-            supervision = Supervision::new(link, beginning.flights, beginning.suspects);
+            supervision = Supervision::new(link, beginning.flights, beginning.suspects, beginning.cautious);
         }
         None => {
             if let Some(address) = &config.http {
@@ -210,11 +210,12 @@ fn worker(
     let store = Store::new(config.store, config.credentials);
     let (input, output) = (config.input_key.as_str(), config.output);
     let (trigger, group) = match config.trigger {
-        Triggers::Poll => (Trigger::Poll(Poll::new(input, config.period)), None),
-        Triggers::Push => (Trigger::Push(Push::new(input, config.period)), None),
+        Triggers::Poll => (Trigger::Poll(Poll::new(input, config.period, config.limits.input)), None),
+        Triggers::Push => (Trigger::Push(Push::new(input, config.period, config.limits.input)), None),
         Triggers::Timer => (Trigger::Timer(Timer::new(&output.output, config.period)), None),
         Triggers::Stream(streams) => {
-            let stream = Stream::new(&store, streams.group.clone(), streams.batch, streams.claim_idle);
+            let portion = supervision.portion(streams.batch);
+            let stream = Stream::new(&store, streams.group.clone(), portion, streams.claim_idle);
             (Trigger::Stream(stream), Some(streams.group))
         }
     };

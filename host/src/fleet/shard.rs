@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use plugin_api::abi::{Call, Failure, FailureKind};
-use store::{Cause, Keys, KeysError, Saved};
+use store::{Cause, Keys, KeysError, Part, Saved};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -20,13 +20,14 @@ use super::{Job, lock, since};
 use crate::control::Suspects;
 use crate::flight::{Slot, key_number};
 use crate::plugin::Loaded;
+use crate::portion::Portion;
 use crate::status::{Board, State};
 use crate::trigger::part_id;
 use crate::versions::Versions;
 use crate::worker::{Backoff, bounded};
 
 /// How many keys a round works on: enough to fill a pipeline, few enough that the next keys don't wait long.
-const ROUND: usize = 256;
+pub(super) const ROUND: usize = 256;
 
 /// How often what is not needed any more is let go, at most.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -55,6 +56,8 @@ pub(super) struct Shard {
     /// There may be others since.
     count_due: bool,
     swept: Instant,
+    /// How many keys a round works on.
+    portion: Portion,
     /// What the store failed at in this round; the keys concerned are due again.
     pub(super) trouble: Option<store::Error>,
     stop: watch::Receiver<bool>,
@@ -137,8 +140,8 @@ impl Shard {
         board: Arc<Board>,
         versions: Arc<Mutex<Versions<Arc<Loaded>>>>,
         (due, replays): (Arc<Due>, mpsc::Receiver<Arc<str>>),
-        slot: Slot,
-        suspects: Suspects,
+        (slot, suspects): (Slot, Suspects),
+        portion: Portion,
         stop: watch::Receiver<bool>,
     ) -> Shard {
         // A connection of its own, so that the threads don't wait for each other.
@@ -159,6 +162,7 @@ impl Shard {
             told,
             count_due,
             swept,
+            portion,
             trouble: None,
             stop,
         }
@@ -197,7 +201,7 @@ impl Shard {
                     self.count_due = true;
                     continue;
                 }
-                keys = due.take(ROUND) => keys,
+                keys = due.take(self.portion.count()) => keys,
             };
             self.rounds(&keys).await;
             match self.trouble.take() {
@@ -256,10 +260,15 @@ impl Shard {
         let values = match self.job.store.read_up_to_each(&names, self.job.limits.input.saturating_add(1)).await {
             Ok(values) => values,
             Err(error) => {
+                if matches!(error.cause, Cause::TimedOut(_)) {
+                    self.portion.timed_out();
+                }
                 self.failed(keys.iter(), error);
                 return Vec::new();
             }
         };
+        let bytes = |value: &Result<Option<Part>, _>| Some(value.as_ref().ok()?.as_ref()?.bytes.len());
+        self.portion.came(keys.len(), values.iter().filter_map(bytes).sum());
         let (mut changed, mut gone, seen) = (Vec::with_capacity(keys.len()), Vec::new(), Instant::now());
         for (key, value) in keys.iter().zip(values) {
             let value = match value {

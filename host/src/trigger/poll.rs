@@ -17,9 +17,9 @@ pub struct Poll {
 }
 
 impl Poll {
-    /// Looks at once, and then every period.
-    pub fn new(key: &str, period: Duration) -> Poll {
-        Poll { key: Key::new(key), interval: every(period), due: false }
+    /// Looks at once, and then every period. Of a value of more bytes than `most` it reads the beginning.
+    pub fn new(key: &str, period: Duration, most: usize) -> Poll {
+        Poll { key: Key::new(key, most), interval: every(period), due: false }
     }
 
     /// Reads the key at once, as if nothing had been seen of it.

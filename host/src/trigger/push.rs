@@ -28,9 +28,10 @@ enum Watching {
 }
 
 impl Push {
-    /// Reads the key at once, whenever it is written, and every period.
-    pub fn new(key: &str, period: Duration) -> Push {
-        Push { key: Key::new(key), interval: every(period), due: false, watching: Watching::NotYet }
+    /// Reads the key at once, whenever it is written, and every period. Of a value of more bytes than `most` it reads the
+    /// beginning.
+    pub fn new(key: &str, period: Duration, most: usize) -> Push {
+        Push { key: Key::new(key, most), interval: every(period), due: false, watching: Watching::NotYet }
     }
 
     /// Reads the key at once, as if nothing had been seen of it.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Event;
+use crate::portion::Portion;
 
 /// How long a read waits for new entries.
 const WAIT: Duration = Duration::from_secs(2);
@@ -27,7 +28,7 @@ pub struct Stream {
     /// Over a connection of its own, since a read that waits keeps it busy.
     store: Store,
     group: Group,
-    batch: usize,
+    portion: Portion,
     claim_idle: Option<Duration>,
     claim_due: Instant,
     second_look: Option<Instant>,
@@ -58,13 +59,13 @@ impl Drop for Reading {
 }
 
 impl Stream {
-    /// Reads `batch` entries at a time, and claims what was not acknowledged for `claim_idle`.
-    pub fn new(store: &Store, group: Group, batch: usize, claim_idle: Option<Duration>) -> Stream {
+    /// Reads a portion at a time, and claims what was not acknowledged for `claim_idle`.
+    pub fn new(store: &Store, group: Group, portion: Portion, claim_idle: Option<Duration>) -> Stream {
         let (claim_due, second_look) = (Instant::now(), Some(Instant::now() + SECOND_LOOK));
         Stream {
             store: store.another(),
             group,
-            batch,
+            portion,
             claim_idle,
             claim_due,
             second_look,
@@ -92,7 +93,7 @@ impl Stream {
         }
         let read = match &mut self.reading {
             Some(reading) => reading,
-            none => none.insert(start(&self.store, &self.group, self.batch, self.claim_idle, self.from.clone())),
+            none => none.insert(start(&self.store, &self.group, &self.portion, self.claim_idle, self.from.clone())),
         };
         let read = (&mut read.0).await;
         self.reading = None;
@@ -104,10 +105,15 @@ impl Stream {
         let (entries, next) = match read.flatten() {
             Ok(read) => read,
             Err(error) => {
+                if matches!(error.cause, Cause::TimedOut(_)) {
+                    self.portion.timed_out();
+                }
                 self.look_again();
                 return Err(error);
             }
         };
+        let events: Vec<_> = entries.into_iter().map(|entry| self.event(entry)).collect();
+        self.portion.came(events.len(), events.iter().map(|event| event.length).sum());
         let was_new = self.from == From::New;
         self.from = next;
         let now = Instant::now();
@@ -119,21 +125,21 @@ impl Stream {
         {
             self.claim_due = now + idle / 2;
             self.from = From::Claimed("0-0".to_owned());
-        } else if was_new && !entries.is_empty() {
-            self.reading = Some(start(&self.store, &self.group, self.batch, self.claim_idle, From::New));
+        } else if was_new && !events.is_empty() {
+            self.reading = Some(start(&self.store, &self.group, &self.portion, self.claim_idle, From::New));
         }
-        Ok(entries.into_iter().map(|entry| self.event(entry)).collect())
+        Ok(events)
     }
 
     fn event(&self, entry: StreamEntry) -> Event {
         let StreamEntry { id, fields, deliveries } = entry;
         let (key, bytes) = (self.group.stream.clone(), bytes(fields.unwrap_or_default()));
-        Event { key, bytes, id, attempts: deliveries }
+        Event { key, length: bytes.len(), bytes, id, attempts: deliveries }
     }
 }
 
-fn start(store: &Store, group: &Group, batch: usize, idle: Option<Duration>, from: From) -> Reading {
-    let (store, group) = (store.clone(), group.clone());
+fn start(store: &Store, group: &Group, portion: &Portion, idle: Option<Duration>, from: From) -> Reading {
+    let (store, group, batch) = (store.clone(), group.clone(), portion.count());
     Reading(tokio::spawn(async move {
         let (entries, next) = read(&store, &group, batch, idle, from).await?;
         let (found, gone): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.fields.is_some());

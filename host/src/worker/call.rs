@@ -177,8 +177,8 @@ impl Worker {
         if !event.is_known_by_content() {
             return false;
         }
-        let read = self.job.store.read(&event.key).await;
-        read.is_ok_and(|bytes| bytes.is_some_and(|bytes| bytes != event.bytes))
+        let read = self.job.store.read_up_to(&event.key, self.job.limits.input.saturating_add(1)).await;
+        read.is_ok_and(|part| part.is_some_and(|part| part.length != event.length || part.bytes != event.bytes))
     }
 
     async fn commit(&mut self, event: Event, outcome: Outcome) -> Next {
@@ -232,7 +232,7 @@ impl Worker {
             if calls > 0 && *self.stop.borrow() {
                 break;
             }
-            bounded(FailureKind::Input, "INPUT_MAX_BYTES", event.bytes.len(), limits.input)?;
+            bounded(FailureKind::Input, "INPUT_MAX_BYTES", event.length, limits.input)?;
             let call = Call {
                 input: &event.bytes,
                 event_id: &event.id,

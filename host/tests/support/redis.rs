@@ -75,7 +75,11 @@ impl Redis {
                 .output()
                 .unwrap();
             let stats = text(&stats.stdout);
-            stats.split("cmdstat_get:calls=").nth(1).and_then(|rest| rest.split(',').next()?.parse().ok()).unwrap_or(0)
+            stats
+                .split("cmdstat_getrange:calls=")
+                .nth(1)
+                .and_then(|rest| rest.split(',').next()?.parse().ok())
+                .unwrap_or(0)
         };
         let before = looks();
         wait_for("two looks at the input", || Some(()).filter(|()| looks() >= before + 2));
