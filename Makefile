@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 
-.PHONY: help dev test lint reference docs-pdf dist test-dist check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots soak
+.PHONY: help dev test lint reference docs-pdf dist test-dist check-manifests image test-image fuzz bench bench-compare bench-curves bench-chart bench-viewer screenshots soak test-other-rust
 
 help: ## say what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
@@ -43,6 +43,10 @@ test-image: ## build and run the image, where a Docker engine is
 
 fuzz: ## feed the readers of libraries and ZIPs for ten minutes (needs a nightly compiler)
 	fuzz/run 600
+
+test-other-rust: ## build host and plugin with Debian's rustc-web, and try each with those of this Rust (as root)
+	ci/other-rust /opt/rust-web
+	cargo test -p host --test other_rust -- --include-ignored --nocapture
 
 soak: ## a stream with a fault a second for ten minutes (SOAK_SECONDS): nothing lost, nothing grown
 	cargo test -p host --test soak -- --ignored --nocapture
