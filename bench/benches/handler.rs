@@ -1,89 +1,27 @@
-//! What a call costs, side by side in one run: the boundary against the same function linked statically, the metrics
-//! handler against serde_json's skipping of the same bytes, and how long a plugin takes from file to handler.
+//! What a call of the metrics handler costs, beside serde_json's skipping of the same bytes in the same run, and how long a
+//! plugin takes from file to handler.
 
+mod support;
+
+use std::fs;
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use criterion::{Criterion, Throughput};
-use host::plugin::{HandlerName, Loaded, Loader, Loading};
-use plugin_api::abi::{About, Call, Instance, LogSink};
-use plugin_api::{Output, Raw};
+use host::plugin::Loaded;
+use plugin_api::abi::Instance;
 use serde::de::IgnoredAny;
 
-#[path = "../plugin/src/lib.rs"]
-mod linked;
+use support::{about, build, call, data, load};
 
 fn main() -> Result<()> {
-    let libraries = build()?;
+    let libraries = build(&["metrics"])?;
     let mut criterion = Criterion::default().configure_from_args();
-    boundary(&mut criterion, &load(&libraries.join("libbench_plugin.so"), "pass")?)?;
     metrics(&mut criterion, &load(&libraries.join("libmetrics.so"), "handler")?)?;
     loading(&mut criterion, &libraries.join("libmetrics.so"))?;
     criterion.final_summary();
-    Ok(())
-}
-
-/// Builds the plugins as they are shipped; gives the folder.
-fn build() -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the repository's folder")?;
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--release", "-p", "bench-plugin", "-p", "metrics"])
-        .current_dir(root)
-        .status()?;
-    ensure!(built.success(), "the plugins don't build");
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("release"))
-}
-
-fn load(library: &Path, symbol: &str) -> Result<Loaded> {
-    let sink = LogSink { level: plugin_api::log::LevelFilter::Off, write: |_, _, _, _| {} };
-    let handler = HandlerName { library: None, symbol: symbol.to_owned() };
-    let loader = Loader::new(Loading::default(), handler, sink)?;
-    Ok(loader.load(loader.find(library)?)?)
-}
-
-fn about() -> About<'static> {
-    About {
-        host: "localhost",
-        port: 6379,
-        input_key: "metrics",
-        output_key: "out",
-        function_getmtime: 0.0,
-        plugin_dir: Path::new("/"),
-    }
-}
-
-fn call(input: &[u8]) -> Call<'_> {
-    Call {
-        input,
-        event_id: "sha256:f89438aeff97bc1153f32d3a0bc0fc1be529dedb8d83e36a74b4f6543cc4aab0",
-        last_execution: Some("2025-11-30T10:30:00.000Z"),
-        attempt: 1,
-    }
-}
-
-/// The same function on 283 bytes: called directly, and through the ABI in a shared library.
-fn boundary(criterion: &mut Criterion, plugin: &Loaded) -> Result<()> {
-    let input = fs::read(data("sample.json"))?;
-    let mut group = criterion.benchmark_group("boundary");
-    let mut context = plugin_api::testing::context::<u64>();
-    let mut output = Vec::new();
-    group.bench_function("linked statically", |bencher| {
-        bencher.iter(|| {
-            let result = linked::pass(Raw(black_box(&input).clone()), &mut context);
-            output.clear();
-            result.map(|raw| raw.write(&mut output).is_ok()).is_ok_and(|written| written && !output.is_empty())
-        });
-    });
-    let mut instance = plugin.open(&about())?;
-    group.bench_function("shared library", |bencher| {
-        bencher.iter(|| instance.call(&call(black_box(&input))).map(|output| output.map(<[u8]>::len)));
-    });
-    group.finish();
     Ok(())
 }
 
@@ -143,8 +81,4 @@ fn loading(criterion: &mut Criterion, library: &Path) -> Result<()> {
     });
     group.finish();
     Ok(())
-}
-
-fn data(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/metrics/data").join(file)
 }
