@@ -42,6 +42,11 @@ fn a_new_crate_builds_passes_clippy_and_its_tests_and_is_called() {
     let library = target.join("debug/libmean_of_values.so");
     let output =
         plugin_host().arg("invoke").arg(library).arg("--input").arg(made.join("inputs.jsonl")).output().unwrap();
+    let readme = fs::read_to_string(made.join("README.md")).unwrap();
+    assert!(
+        readme.contains("\n$ plugin-host pack target/release/libmean_of_values.so --zip mean-of-values.zip "),
+        "{readme}"
+    );
     let results = "{\"count\":1,\"mean\":1.0}\n{\"count\":2,\"mean\":2.5}\n{\"count\":3,\"mean\":1.5}\n";
     assert_eq!(text(&output.stdout), results, "{}", text(&output.stderr));
 }

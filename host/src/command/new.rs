@@ -120,7 +120,9 @@ impl Crate {
         let library = format!("{}{}{}", env::consts::DLL_PREFIX, self.name.replace('-', "_"), env::consts::DLL_SUFFIX);
         format!(
             "$ plugin-host dev     # runs it on inputs.jsonl, and takes up each change of the source\n$ cargo test\n\
-             $ cargo build --release && plugin-host invoke target/release/{library} --input inputs.jsonl\n"
+             $ cargo build --release && plugin-host invoke target/release/{library} --input inputs.jsonl\n\
+             $ plugin-host pack target/release/{library} --zip {name}.zip     # what a host takes (HANDLER_PATH)\n",
+            name = self.name
         )
     }
 }
