@@ -7,6 +7,7 @@
 
 mod due;
 mod look;
+mod read;
 mod shard;
 
 mod commit;

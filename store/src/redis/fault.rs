@@ -8,10 +8,10 @@ use super::script;
 use crate::error::Cause;
 
 const NO_RIGHT: &str = "give the user (ACL SETUSER) the right to that command, and to the keys: the input, and of an output \
-     KEY also {KEY}:*. In all a host needs TYPE, SET, HGET, HGETALL, HSET, XADD, EVALSHA and SCRIPT LOAD; for a key \
-     STRLEN, GETRANGE and GET, for the lease PTTL and DEL too, to be told of writes CLIENT TRACKING; for a pattern SCAN, STRLEN and GETRANGE; for a \
-     stream XGROUP CREATE, XREADGROUP, XAUTOCLAIM, XPENDING, XACK, XTRIM and XRANGE; to set aside XTRIM, to replay XRANGE, \
-     XREVRANGE, XLEN and XDEL; in a cluster CLUSTER SLOTS and GET";
+     KEY also {KEY}:*. In all a host needs TYPE, SET, HGET, HGETALL, HSET, XADD, EVALSHA and SCRIPT LOAD; for a key STRLEN, \
+     GETRANGE and GET, for the lease PTTL and DEL too, to be told of writes CLIENT TRACKING; for a pattern SCAN, STRLEN and \
+     GETRANGE; for a stream XGROUP CREATE, XREADGROUP, XAUTOCLAIM, XPENDING, XACK, XTRIM and XRANGE; to set aside XTRIM, to \
+     replay XRANGE, XREVRANGE, XLEN and XDEL; in a cluster CLUSTER SLOTS and GET";
 
 /// The cause behind `error`, which came of an operation on `key` that had `limit` to end.
 pub(super) fn cause_of(error: &RedisError, key: &str, limit: Duration) -> Cause {
