@@ -124,10 +124,7 @@ impl Store {
     ///
     /// As [`watch`](Store::watch).
     pub async fn watch_prefix(&self, prefix: &str) -> Result<Watch, Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.watch(Watch::of_prefix(prefix)).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.watch(Watch::of_prefix(prefix)).await }.await;
         self.told(outcome, || format!("watch keys that begin with {prefix:?}"))
     }
 
@@ -139,10 +136,7 @@ impl Store {
     ///
     /// [`Unsupported`](crate::Cause::Unsupported) on SQLite; the store fails.
     pub async fn keys_like(&self, pattern: &str, cursor: u64, about: usize) -> Result<(Vec<String>, u64), Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.keys_like(pattern, cursor, about).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.keys_like(pattern, cursor, about).await }.await;
         self.told(outcome, || format!("look for keys {pattern:?}"))
     }
 
@@ -152,10 +146,7 @@ impl Store {
     ///
     /// As [`keys_like`](Store::keys_like).
     pub async fn streams_like(&self, pattern: &str, cursor: u64, about: usize) -> Result<(Vec<String>, u64), Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.streams_like(pattern, cursor, about).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.streams_like(pattern, cursor, about).await }.await;
         self.told(outcome, || format!("look for streams {pattern:?}"))
     }
 
@@ -165,10 +156,7 @@ impl Store {
     ///
     /// As [`keys_like`](Store::keys_like), where nothing is known of any of them.
     pub async fn saved_each(&self, keys: &[&Keys]) -> Result<Vec<Result<Option<Saved>, Error>>, Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.saved_each(keys).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.saved_each(keys).await }.await;
         let each = self.told(outcome, || format!("read {} envs", keys.len()))?;
         let told = |(outcome, keys): (_, &&Keys)| self.told(outcome, || format!("read env {:?}", keys.env));
         Ok(each.into_iter().zip(keys).map(told).collect())
@@ -180,10 +168,7 @@ impl Store {
     ///
     /// As [`keys_like`](Store::keys_like), where nothing is known of any of them.
     pub async fn commit_each(&self, commits: &[Commit<'_>]) -> Result<Vec<Result<Committed, Error>>, Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.commit_each(commits).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.commit_each(commits).await }.await;
         let each = self.told(outcome, || format!("commit to {} keys", commits.len()))?;
         let told = |(outcome, commit): (_, &Commit<'_>)| {
             self.told(outcome, || format!("commit to key {:?}", commit.keys.output))
@@ -224,10 +209,7 @@ impl Store {
     ///
     /// As [`keys_like`](Store::keys_like), where nothing is known of any of them.
     pub async fn read_up_to_each(&self, keys: &[&str], most: usize) -> Result<Vec<Result<Option<Part>, Error>>, Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.read_up_to_each(keys, most).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.read_up_to_each(keys, most).await }.await;
         let from = keys.first().unwrap_or(&"");
         let each = self.told(outcome, || format!("read {} keys from {from:?} on", keys.len()))?;
         let told = |(outcome, key): (_, &&str)| self.told(outcome, || format!("read key {key:?}"));
@@ -254,10 +236,7 @@ impl Store {
     /// [`Unsupported`](crate::Cause::Unsupported) on SQLite; the store fails; the key holds something other than a
     /// stream.
     pub async fn append(&self, stream: &str, bytes: &[u8], most: usize) -> Result<(), Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.append(stream, bytes, most).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.append(stream, bytes, most).await }.await;
         self.told(outcome, || format!("append to stream {stream:?}"))
     }
 
@@ -284,10 +263,7 @@ impl Store {
     /// [`Unsupported`](crate::Cause::Unsupported) on SQLite; the store fails; the key holds something other than a
     /// stream.
     pub async fn create_group(&self, group: &Group, after: Option<&str>) -> Result<Option<String>, Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.create_group(group, after).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.create_group(group, after).await }.await;
         self.told(outcome, || format!("create group {:?} of stream {:?}", group.name, group.stream))
     }
 
@@ -305,10 +281,9 @@ impl Store {
         most: usize,
         wait: Duration,
     ) -> Result<Vec<StreamEntry>, Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.entries_after(stream, after, most, wait.min(self.options.answer_within / 2)).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome =
+            async { self.redis()?.entries_after(stream, after, most, wait.min(self.options.answer_within / 2)).await }
+                .await;
         self.told(outcome, || format!("read stream {stream:?}"))
     }
 
@@ -320,10 +295,8 @@ impl Store {
     ///
     /// As [`create_group`](Store::create_group), and there is no such group.
     pub async fn new_entries(&self, group: &Group, most: usize, wait: Duration) -> Result<Vec<StreamEntry>, Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.new_entries(group, most, wait.min(self.options.answer_within / 2)).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome =
+            async { self.redis()?.new_entries(group, most, wait.min(self.options.answer_within / 2)).await }.await;
         self.told(outcome, || format!("read stream {:?}", group.stream))
     }
 
@@ -334,10 +307,7 @@ impl Store {
     ///
     /// As [`new_entries`](Store::new_entries).
     pub async fn pending_entries(&self, group: &Group, after: &str, most: usize) -> Result<Vec<StreamEntry>, Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.pending_entries(group, after, most).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.pending_entries(group, after, most).await }.await;
         self.told(outcome, || format!("read what is pending of stream {:?}", group.stream))
     }
 
@@ -355,10 +325,7 @@ impl Store {
         from: &str,
         most: usize,
     ) -> Result<(Vec<StreamEntry>, String), Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.claim_entries(group, idle, from, most).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.claim_entries(group, idle, from, most).await }.await;
         self.told(outcome, || format!("claim what is pending of stream {:?}", group.stream))
     }
 
@@ -368,10 +335,7 @@ impl Store {
     ///
     /// As [`new_entries`](Store::new_entries).
     pub async fn acknowledge(&self, group: &Group, ids: &[&str]) -> Result<(), Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.acknowledge(group, ids).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.acknowledge(group, ids).await }.await;
         self.told(outcome, || format!("acknowledge entries of stream {:?}", group.stream))
     }
 

@@ -43,10 +43,7 @@ impl Store {
     ///
     /// As [`replay`](Store::replay); [`Unsupported`](crate::Cause::Unsupported) on SQLite.
     pub async fn replay_to_stream(&self, keys: &Keys, id: &str, stream: &str) -> Result<Replayed, Error> {
-        let outcome = match self.redis() {
-            Ok(redis) => redis.replay_to_stream(keys, id, stream).await,
-            Err(cause) => Err(cause),
-        };
+        let outcome = async { self.redis()?.replay_to_stream(keys, id, stream).await }.await;
         self.told(outcome, || format!("replay {id} of {:?} to stream {stream:?}", keys.dead))
     }
 
