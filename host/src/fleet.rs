@@ -7,10 +7,10 @@
 
 mod due;
 mod look;
-mod read;
 mod shard;
 
 mod commit;
+mod read;
 mod replay;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -196,6 +196,7 @@ impl Fleet {
         }
         self.end().await;
     }
+
     /// Asks the server to tell of what is written from now on; tries it once, and pauses where that fails.
     async fn watch(&mut self, backoff: &mut Backoff) {
         match self.job.store.watch_prefix(&self.job.input.prefix).await {

@@ -8,7 +8,7 @@ use host::config::Faults;
 
 /// Calls handlers from shared libraries when data in Redis changes.
 #[derive(Parser)]
-#[command(version)]
+#[command(name = "plugin-host", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

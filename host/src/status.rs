@@ -22,7 +22,7 @@ pub struct Status {
     pub handler: String,
     /// The plugin that is loaded; none before the first one is.
     pub plugin: Option<PluginStatus>,
-    /// What makes the host call: `push` is `poll` where the store tells nobody of writes.
+    /// What makes the host call: `push` is `poll` where the store tells nobody of writes; empty until the host works.
     pub trigger: Cow<'static, str>,
     /// Seconds between looks.
     pub period: f64,

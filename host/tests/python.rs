@@ -138,7 +138,7 @@ fn an_env_that_json_cannot_hold_is_an_error_that_names_the_key() {
         ("context.env['a'] = [0, {'b': (1, 2)}]", "context.env['a'][1]['b'] is a tuple"),
         (
             "context.env['cpu'] = {0: 1.5}",
-            "context.env['cpu'] has the key 0, a int, but JSON's keys are texts: use str(key)",
+            "context.env['cpu'] has the key 0, of type int, but JSON's keys are texts: use str(key)",
         ),
         ("context.env['x'] = float('nan')", "context.env['x'] is NaN"),
         ("import collections\ncontext.env['d'] = collections.deque()", "context.env['d'] is a collections.deque"),

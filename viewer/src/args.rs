@@ -11,7 +11,7 @@ use crate::state::{Login, View};
 /// Shows what a plugin-host makes of its inputs: gauges, bars and history, also through SSH.
 ///
 /// With none of the first four options it opens what was open last, else the file that `plugin-host dev` writes in this
-/// folder's target folder or one above, else a form.
+/// folder's target folder or one above, or beside a module in Python, else a form.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "plugin-viewer", version)]
 pub struct Args {
@@ -50,7 +50,7 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     pub page: View,
 
-    /// Draw once, write that to this PNG file, and end
+    /// Write a picture of the window to this PNG file once there is something to see, after a minute at most, and end
     #[arg(long, value_name = "FILE")]
     pub screenshot: Option<PathBuf>,
 }
@@ -98,10 +98,11 @@ pub fn tls(variable: impl Fn(&str) -> Option<String>) -> Result<Tls, String> {
 }
 
 /// The profile of the file that `plugin-host dev` writes, if it is there: in the target folder of `folder` or of one
-/// above it.
+/// above it, or beside a module in Python.
 pub fn dev_profile(folder: &Path, target: Option<&Path>) -> Option<Profile> {
     let targets = target.map(Path::to_owned).into_iter().chain(folder.ancestors().map(|folder| folder.join("target")));
-    let file = targets.map(|target| target.join("plugin-host").join("dev.db")).find(|file| file.is_file())?;
+    let folders = targets.map(|target| target.join("plugin-host")).chain([folder.join(".plugin-host")]);
+    let file = folders.map(|folder| folder.join("dev.db")).find(|file| file.is_file())?;
     Some(Profile { name: "dev".to_owned(), store: format!("sqlite:{}", file.display()), ..Profile::default() })
 }
 
@@ -147,6 +148,13 @@ mod tests {
         std::fs::write(&database, "").unwrap();
         let profile = dev_profile(&below, None).unwrap();
         assert_eq!(profile.store, format!("sqlite:{}", database.display()));
+
+        let beside_a_module = folder.path().join("module/.plugin-host/dev.db");
+        std::fs::create_dir_all(beside_a_module.parent().unwrap()).unwrap();
+        std::fs::write(&beside_a_module, "").unwrap();
+        std::fs::remove_file(&database).unwrap();
+        let profile = dev_profile(&folder.path().join("module"), None).unwrap();
+        assert_eq!(profile.store, format!("sqlite:{}", beside_a_module.display()));
     }
 
     #[test]

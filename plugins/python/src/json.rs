@@ -102,7 +102,8 @@ fn check_name(name: &Bound<'_, PyAny>, rule: Rule) -> Result<(), Unfit> {
     if name.is_instance_of::<PyString>() || (rule == Rule::CanBeWritten && is_number()) {
         return Ok(());
     }
-    let what = format!("has the key {}, a {}, but JSON's keys are texts: use str(key)", shown(name), type_name(name));
+    let what =
+        format!("has the key {}, of type {}, but JSON's keys are texts: use str(key)", shown(name), type_name(name));
     Err(Unfit::of(what))
 }
 

@@ -87,6 +87,12 @@ impl Reading {
     pub fn knows(name: &str) -> bool {
         name == EGRESS || CACHE.contains(&name) || name == TIMESTAMP || cpu_id(name).is_some()
     }
+
+    /// Whether a field of this name belongs to the specification's result: one that the viewer knows, or the number of CPUs,
+    /// which it counts itself.
+    pub fn is_expected(name: &str) -> bool {
+        Self::knows(name) || name == "num_cpus_monitored"
+    }
 }
 
 /// `3` of `avg-util-cpu3-60sec`.

@@ -153,7 +153,7 @@ fn table(
                 let changed = shown.changed.contains(name);
                 row.col(|ui| mark(ui, changed, colors));
                 row.col(|ui| {
-                    let known = side == Side::Input || Reading::knows(name);
+                    let known = side == Side::Input || Reading::is_expected(name);
                     let words = RichText::new(rows::name(name)).monospace();
                     let label = ui.label(words.color(if changed { colors.text } else { colors.weak }));
                     label.on_hover_ui(|ui| {

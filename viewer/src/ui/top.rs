@@ -137,7 +137,8 @@ fn plugin(ui: &mut egui::Ui, host: &HostStatus, colors: &Colors) {
         ui.add(egui::Label::new(words).extend())
             .on_hover_text(format!("handler {}, SHA-256 {}", host.handler, plugin.sha256));
     }
-    ui.add(egui::Label::new(RichText::new(format!("{} calls", host.calls)).color(colors.weak)).extend());
+    let calls = format!("{} {}", host.calls, if host.calls == 1 { "call" } else { "calls" });
+    ui.add(egui::Label::new(RichText::new(calls).color(colors.weak)).extend());
     let failures = RichText::new(format!("{} failed", host.failures));
     match &host.last_error {
         Some(error) => {
