@@ -22,7 +22,7 @@ use plugin_api::abi::About;
 use store::{Cause, Keys, Store, Watch};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use self::due::{Due, Why};
 use self::look::Look;
@@ -320,9 +320,4 @@ fn place_of(key: &str, threads: usize) -> usize {
 /// A plain mutex: it is held for a few moves only, never across an await.
 fn lock<V>(versions: &Mutex<Versions<V>>) -> MutexGuard<'_, Versions<V>> {
     versions.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How long ago.
-fn since(moment: Instant) -> Duration {
-    Instant::now().saturating_duration_since(moment)
 }

@@ -9,8 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::json;
-use support::redis::Redis;
-use support::{Host, build, invoke, plugin_host, replace, root, text, wait_for};
+use support::{build, invoke, plugin_host, results_of_versions, root, text};
 
 /// The library; none where it can't run.
 fn library() -> Option<PathBuf> {
@@ -54,23 +53,8 @@ fn a_plugin_of_the_first_release_is_called_and_its_failures_are_told() {
 #[test]
 fn env_goes_from_todays_build_to_the_first_release_and_back() {
     let Some(library) = library() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("libfixture.so");
-    fs::write(&path, build(1)).unwrap();
-    let redis = Redis::start();
-    let url = redis.server.url();
-    let variables = [("STORE_URL", url.as_str()), ("HANDLER_FUNCTION", "versioned"), ("RELOAD_PERIOD", "0.02")];
-    let host = Host::start(&path, &variables);
-    for (turn, library) in [None, Some(fs::read(library).unwrap()), Some(build(2))].into_iter().enumerate() {
-        if let Some(library) = library {
-            replace(&path, &library);
-            wait_for("the new version", || (host.status()["reloads"] == turn).then_some(()));
-        }
-        let before = redis.sequence();
-        redis.write(&turn.to_string());
-        redis.wait_for_sequence(before + 1);
-        let build = ["build-0000000001", "build-0000000000", "build-0000000002"][turn];
-        assert_eq!(redis.output(), Some(json!({"build": build, "calls": turn + 1})));
+    let results = results_of_versions(&[build(1), fs::read(library).unwrap(), build(2)]);
+    for (turn, build) in ["build-0000000001", "build-0000000000", "build-0000000002"].into_iter().enumerate() {
+        assert_eq!(results[turn], json!({"build": build, "calls": turn + 1}));
     }
-    assert!(host.stop().success());
 }

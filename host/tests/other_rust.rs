@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::json;
-use support::redis::Redis;
-use support::{Host, build, invoke, plugin, replace, root, text, wait_for};
+use support::{build, invoke, plugin, results_of_versions, root, text};
 
 /// Another Rust.
 struct OtherRust {
@@ -94,24 +93,9 @@ fn a_plugin_of_another_rust_works_in_this_host_and_env_goes_on() {
     assert!(text(&inspected.stdout).contains(release), "{}", text(&inspected.stdout));
     check(&invoke(&library, "sum", LINES));
 
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("libfixture.so");
-    fs::write(&path, build(1)).unwrap();
-    let redis = Redis::start();
-    let url = redis.server.url();
-    let variables = [("STORE_URL", url.as_str()), ("HANDLER_FUNCTION", "versioned"), ("RELOAD_PERIOD", "0.02")];
-    let host = Host::start(&path, &variables);
-    for (turn, library) in [None, Some(fs::read(library).unwrap()), Some(build(2))].into_iter().enumerate() {
-        if let Some(library) = library {
-            replace(&path, &library);
-            wait_for("the new version", || (host.status()["reloads"] == turn).then_some(()));
-        }
-        let before = redis.sequence();
-        redis.write(&turn.to_string());
-        redis.wait_for_sequence(before + 1);
-        assert_eq!(redis.output().unwrap()["calls"], json!(turn + 1));
-    }
-    assert!(host.stop().success());
+    let results = results_of_versions(&[build(1), fs::read(library).unwrap(), build(2)]);
+    let calls: Vec<_> = results.iter().map(|result| &result["calls"]).collect();
+    assert_eq!(json!(calls), json!([1, 2, 3]));
 }
 
 /// It builds a whole host, so `make test-other-rust` runs it.

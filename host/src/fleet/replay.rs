@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
 use super::shard::{Changed, Shard, Tried};
-use super::{STEP, place_of, since};
+use super::{STEP, place_of};
 use crate::trigger::Event;
 
 /// The time between two looks.
@@ -45,7 +45,7 @@ impl Replays {
                 }
                 Err(_) => {}
             }
-            sleep(PAUSE.max(since(started) * PAUSE_TIMES)).await;
+            sleep(PAUSE.max(started.elapsed() * PAUSE_TIMES)).await;
         }
     }
 

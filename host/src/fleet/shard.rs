@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::due::{Due, Why};
-use super::{Job, lock, since};
+use super::{Job, lock};
 use crate::control::Suspects;
 use crate::flight::{Slot, key_number};
 use crate::plugin::Loaded;
@@ -187,7 +187,7 @@ impl Shard {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return,
                 _ = tick.tick() => {
-                    if since(self.swept) >= sweep_after {
+                    if self.swept.elapsed() >= sweep_after {
                         self.sweep();
                     }
                     if self.count_due {
@@ -345,7 +345,7 @@ impl Shard {
         let called = self.call_open(changed, plugin, attempt);
         self.slot.leave();
         match &called {
-            Ok(_) => self.board.succeeded(1, since(started)),
+            Ok(_) => self.board.succeeded(1, started.elapsed()),
             Err(Failed::Env(why)) => {
                 tracing::error!(key = &*changed.key, event = changed.event, kind = "env", "{why}");
                 self.board.failed_at(&changed.key, "env", why);
@@ -353,7 +353,7 @@ impl Shard {
             Err(Failed::Call(failure)) => {
                 let kind = failure.kind.as_str();
                 tracing::error!(key = &*changed.key, event = changed.event, attempt, kind, "{failure}");
-                self.board.failed(&changed.key, since(started), failure);
+                self.board.failed(&changed.key, started.elapsed(), failure);
             }
         }
         called
@@ -382,9 +382,9 @@ impl Shard {
     /// Lets envs that were not touched for long leave memory, and keys that were not found for long.
     fn sweep(&mut self) {
         let gone = (self.job.period * 3).max(self.job.env_idle).max(SWEEP);
-        self.known.retain(|_, known| since(known.seen) < gone);
+        self.known.retain(|_, known| known.seen.elapsed() < gone);
         for known in self.known.values_mut() {
-            known.progress.take_if(|progress| since(progress.touched) >= self.job.env_idle);
+            known.progress.take_if(|progress| progress.touched.elapsed() >= self.job.env_idle);
         }
         self.swept = Instant::now();
         self.count_due = true;

@@ -129,6 +129,30 @@ pub fn replace(path: &Path, bytes: &[u8]) {
     std::fs::rename(new, path).unwrap();
 }
 
+/// What the fixture's handler `versioned` gives in one host with each of these libraries, each put where the one before was.
+pub fn results_of_versions(libraries: &[Vec<u8>]) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("libfixture.so");
+    replace(&path, &libraries[0]);
+    let redis = redis::Redis::start();
+    let url = redis.server.url();
+    let variables = [("STORE_URL", url.as_str()), ("HANDLER_FUNCTION", "versioned"), ("RELOAD_PERIOD", "0.02")];
+    let host = Host::start(&path, &variables);
+    let mut results = Vec::new();
+    for (turn, library) in libraries.iter().enumerate() {
+        if turn > 0 {
+            replace(&path, library);
+            wait_for("the new version", || (host.status()["reloads"] == turn).then_some(()));
+        }
+        let before = redis.sequence();
+        redis.write(&turn.to_string());
+        redis.wait_for_sequence(before + 1);
+        results.push(redis.output().unwrap());
+    }
+    assert!(host.stop().success());
+    results
+}
+
 /// Waits until `condition` gives something; fails after 20 s.
 pub fn wait_for<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
     wait_at_most(Duration::from_secs(20), what, condition)
